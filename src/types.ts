@@ -1,0 +1,252 @@
+/** The data shapes and the seams (clock, file system) that every layer shares. */
+
+// ------------------------------------------------------------------------------------------ seams
+
+/** A running timer. */
+export interface Timer {
+  /** Stops it; harmless once it has fired. */
+  cancel(): void
+}
+
+/** The one source of time. Every timer of the library goes through it. */
+export interface Clock {
+  /** Milliseconds since the Unix epoch, as `Date.now()`. */
+  now(): number
+  /**
+   * Calls `callback` once, `delayMs` (>= 0) from now. The timer does not keep the process alive.
+   * The callback answers with a promise of all the work it starts, so that a manual clock can wait for it;
+   * it never throws and its promise never rejects.
+   */
+  setTimer(callback: () => void | Promise<void>, delayMs: number): Timer
+}
+
+export interface FileStat {
+  /** Size in bytes. */
+  readonly size: number
+  readonly isDirectory: boolean
+  /** Last modification, milliseconds since the Unix epoch. */
+  readonly modifiedMs: number
+}
+
+/** `read`: an existing file, read only. `write`: an existing file, read and write. `create`: a new file, read and write; `EEXIST` if there is one. */
+export type OpenMode = 'read' | 'write' | 'create'
+
+/** An exclusive advisory lock on a file, held until `release` (or until the process ends). */
+export interface FileLock {
+  release(): Promise<void>
+}
+
+/** What a lock attempt gave: the lock, `held` by someone else, or `unavailable` where this system offers no such lock. */
+export type FileLockResult = FileLock | 'held' | 'unavailable'
+
+/**
+ * The only way to the disk. Errors are Node's: an `Error` with `code` (`ENOENT`, `ENOSPC`, `EIO`, …).
+ * Nothing is durable before `FileHandle.sync` (content, size) or `syncDirectory` (names) has succeeded.
+ */
+export interface FileSystem {
+  /** Makes a directory and its missing parents. */
+  mkdir(path: string): Promise<void>
+  /** Names in a directory, in no order. */
+  readdir(path: string): Promise<string[]>
+  /** Removes an empty directory. */
+  rmdir(path: string): Promise<void>
+  /** Renames a file or directory, replacing a file of that name. */
+  rename(from: string, to: string): Promise<void>
+  /** Gives a file a second name; `EEXIST` if the name is taken. */
+  link(existing: string, path: string): Promise<void>
+  unlink(path: string): Promise<void>
+  /** Undefined where nothing of that name exists. */
+  stat(path: string): Promise<FileStat | undefined>
+  syncDirectory(path: string): Promise<void>
+  /** The canonical absolute path of something that exists. */
+  realpath(path: string): Promise<string>
+  /** Opens a file. Synchronous, because a cold segment is opened in the middle of a read. */
+  openSync(path: string, mode: OpenMode): FileHandle
+  /** Takes an exclusive lock on a file (made if missing) without waiting. */
+  lock(path: string): Promise<FileLockResult>
+}
+
+/** An open file. `offset` and `length` are of the buffer, `position` of the file; all in bytes. */
+export interface FileHandle {
+  /** Reads up to `length` bytes; gives the number read, 0 at the end. */
+  readSync(buffer: Uint8Array, offset: number, length: number, position: number): number
+  read(buffer: Uint8Array, offset: number, length: number, position: number): Promise<number>
+  /** Writes all `length` bytes or throws; what a failed write left behind is unknown. */
+  writeSync(buffer: Uint8Array, offset: number, length: number, position: number): void
+  write(buffer: Uint8Array, offset: number, length: number, position: number): Promise<void>
+  /** Current size in bytes. */
+  sizeSync(): number
+  truncate(size: number): Promise<void>
+  /** fdatasync: content and size are on the disk when it resolves. */
+  sync(): Promise<void>
+  closeSync(): void
+}
+
+// ----------------------------------------------------------------------------------------- topics
+
+/** `disk`: acknowledged after an fdatasync that covers it. `os`: once the operating system has the bytes. */
+export type Durability = 'disk' | 'os'
+
+/** Kafka's `message.timestamp.type`. */
+export type TimestampType = 'CreateTime' | 'LogAppendTime'
+
+/** A topic's configuration, with Kafka's meaning; the unit is in the name. */
+export interface TopicConfig {
+  /** A segment is rolled before it would pass this size. Default 1 GiB; 1,024 to 2^31 - 1. */
+  segmentBytes: number
+  /** A segment is rolled when its records span more time than this. Default 7 days; at least 1. */
+  segmentMs: number
+  /** Bytes appended between two entries of the offset index. Default 4,096; at least 0. */
+  indexIntervalBytes: number
+  /** Largest size of an index file; a full index rolls the segment. Default 10 MiB; 24 to 2^31 - 1. */
+  segmentIndexBytes: number
+  /** Whole segments older than this go. Default -1: kept for ever. */
+  retentionMs: number
+  /** Whole segments go while the rest is still at least this large. Default -1: no bound. */
+  retentionBytes: number
+  /** Largest record batch in bytes. Default 1,048,588; 61 to 2^31 - 1. */
+  maxMessageBytes: number
+  /** Whose clock a record's timestamp is: the producer's or the log's. Default `CreateTime`. */
+  timestampType: TimestampType
+  /** What an acknowledgement means unless a call says otherwise, and when readers see a record. Default: the log's. */
+  durability: Durability
+  /** Unsynced bytes are synced after this long. Default: the log's (1,000); at least 1. */
+  flushIntervalMs: number
+}
+
+export type KeyType = 'string' | 'bytes'
+
+export interface TopicDescription {
+  readonly name: string
+  /** Kafka's topic id: a UUID, 22 characters of base64url. */
+  readonly topicId: string
+  readonly internal: boolean
+  readonly key: KeyType
+  /** The serializer's stored name. */
+  readonly serializer: string
+  readonly config: Readonly<TopicConfig>
+  readonly partitions: readonly PartitionDescription[]
+}
+
+export interface PartitionDescription {
+  readonly partition: number
+  readonly logStartOffset: number
+  /** Where readers stop: see `Durability`. */
+  readonly highWatermark: number
+  readonly logEndOffset: number
+  readonly segments: number
+  /** Size of all segments in bytes. */
+  readonly sizeBytes: number
+  /** False once a failed write or sync has closed it to writes. */
+  readonly writable: boolean
+}
+
+// ---------------------------------------------------------------------------------------- records
+
+export type HeaderValue = string | Uint8Array | null
+/** An array stands for a header that repeats. */
+export type RecordHeaders = Readonly<Record<string, HeaderValue | readonly HeaderValue[]>>
+export type ReadHeaders = Readonly<Record<string, Buffer | null | readonly (Buffer | null)[]>>
+
+export interface ProduceRecord<K = string, V = unknown> {
+  /** Null or left out: the record has no key. */
+  readonly key?: K | null
+  /** Null: a tombstone. */
+  readonly value: V | null
+  readonly headers?: RecordHeaders
+  /** Milliseconds since the Unix epoch; default now. */
+  readonly timestamp?: number
+  /** Default: by key, else sticky. */
+  readonly partition?: number
+}
+
+/** A record as it is read. `value` is decoded when first asked for and throws `DecodeError` if it cannot be. */
+export interface LogRecord<K = string, V = unknown> {
+  readonly topic: string
+  readonly partition: number
+  readonly offset: number
+  readonly timestamp: number
+  readonly key: K | null
+  readonly value: V | null
+  readonly headers: ReadHeaders
+  /** A copy that shares no bytes with other readers. */
+  detach(): LogRecord<K, V>
+}
+
+export interface Acknowledgement {
+  readonly partition: number
+  readonly offset: number
+  readonly timestamp: number
+  /** The level that this acknowledgement has. */
+  readonly durability: Durability
+}
+
+export interface BatchAcknowledgement {
+  readonly partition: number
+  readonly baseOffset: number
+  readonly lastOffset: number
+  /** The greatest timestamp of the records. */
+  readonly timestamp: number
+  readonly durability: Durability
+}
+
+export interface TopicPartition {
+  readonly topic: string
+  readonly partition: number
+}
+
+// --------------------------------------------------------------------------------------- recovery
+
+/** Bytes cut off the end of a segment because nothing valid followed them. */
+export interface CutTail {
+  readonly file: string
+  readonly position: number
+  readonly bytes: number
+  /** Where they were kept; undefined where they were all zeros. */
+  readonly keptAs: string | undefined
+}
+
+/** A region that fails its checks and is followed by a valid batch; kept as it is. */
+export interface DamagedRegion {
+  readonly file: string
+  readonly position: number
+  readonly bytes: number
+  /** `lost-write`: zeros past the recovery point, passed by readers. `damage`: readers are told. */
+  readonly kind: 'damage' | 'lost-write'
+}
+
+export interface PartitionRecovery extends TopicPartition {
+  /** Bytes of .log files that were read and checked. */
+  readonly scannedBytes: number
+  readonly cut: readonly CutTail[]
+  readonly damage: readonly DamagedRegion[]
+  /** Files that were built again from the data. */
+  readonly rebuilt: readonly string[]
+  /** Half-done rolls and deletions that were finished or undone, by file name. */
+  readonly finished: readonly string[]
+  /** What could not be written (the disk is full) and holds in memory until it can. */
+  readonly inMemory: readonly string[]
+}
+
+/** A committed offset that lay past the end of its partition after a crash. */
+export interface ResetOffset extends TopicPartition {
+  readonly group: string
+  readonly from: number
+  readonly to: number
+}
+
+/** What `open` found and did. */
+export interface RecoveryReport {
+  /** The last owner closed the directory. */
+  readonly clean: boolean
+  readonly scannedBytes: number
+  /** Partitions where anything was scanned, cut, kept aside, rebuilt or finished. */
+  readonly partitions: readonly PartitionRecovery[]
+  readonly resetOffsets: readonly ResetOffset[]
+  /** Why `brokerless.json` was rebuilt from the directories; undefined where it was not. */
+  readonly metadataRebuilt: string | undefined
+  /** Topics and directories that a half-done creation or deletion left, and that open finished. */
+  readonly finished: readonly string[]
+  /** What could not be written (the disk is full) and holds in memory until it can. */
+  readonly inMemory: readonly string[]
+}
