@@ -1,0 +1,274 @@
+/**
+ * Fixed-size entries, rising, in one file; read in pages within the memory cache, as if the file were mapped.
+ *
+ *   | entry 0 | entry 1 | …            | entry persisted … count-1 |
+ *   |<-- in the file, read by pages -->|<-- in memory: the tail -->|
+ *
+ * No handle stays open: a page miss opens, reads and closes. Entries are not checksummed; whoever opens the file says how many of
+ * them are good, and rebuilds the rest from the .log.
+ *
+ * Crash argument: nothing waits for an index. Killed after any write, the file has a prefix of the entries, perhaps half of one,
+ * or zeros and older entries behind them: a prefix finds what it should, only slower, and the rest is dropped when the segment is
+ * recovered. `sync` at a roll and at a close cuts the file to its entries, so what lies below the recovery point or behind the clean
+ * marker is exact. A rebuilt index replaces its file by rename: a kill leaves the old file or the new one, never a mixture.
+ */
+import { readInt64 } from '../codec/int64.ts'
+import { CorruptLogError } from '../errors.ts'
+import type { FileHandle, FileSystem } from '../types.ts'
+import { errorCode } from '../util/error-code.ts'
+import { replaceFile } from './checkpoint.ts'
+import type { MemoryCache } from './memory-cache.ts'
+import { CacheEntry } from './memory-cache.ts'
+
+/** The most that one page holds; a page is a whole number of entries. */
+const PAGE_BYTES = 4096
+const FIRST_TAIL_BYTES = 512
+/** What a page weighs in the cache besides its bytes. */
+const PAGE_OVERHEAD_BYTES = 200
+const EMPTY = Buffer.alloc(0)
+
+class IndexPage extends CacheEntry {
+  readonly bytes: Buffer
+  readonly #pages: Map<number, IndexPage>
+  readonly #number: number
+
+  constructor(pages: Map<number, IndexPage>, number: number, bytes: Buffer) {
+    super()
+    this.bytes = bytes
+    this.#pages = pages
+    this.#number = number
+  }
+
+  override evicted(): void {
+    this.#pages.delete(this.#number)
+  }
+}
+
+/** An entry begins with the field it is looked up by: int32 in 8-byte entries, int64 in 12-byte ones. */
+export type IndexEntryBytes = 8 | 12
+
+export class IndexFile {
+  readonly #fileSystem: FileSystem
+  readonly #cache: MemoryCache
+  readonly #entryBytes: IndexEntryBytes
+  readonly #entriesPerPage: number
+  readonly #pages = new Map<number, IndexPage>()
+  #path: string
+  #persisted: number
+  #tail: Buffer = EMPTY
+  #tailEntries = 0
+  /** The file's own entries are void: `sync` replaces it. */
+  #replacing = false
+  /** While the file is being cut or replaced, what is added waits in the tail. */
+  #held = false
+
+  /** @param persistedEntries how many entries of the file are good; 0 where there is none yet. */
+  constructor(
+    fileSystem: FileSystem,
+    path: string,
+    entryBytes: IndexEntryBytes,
+    cache: MemoryCache,
+    persistedEntries: number,
+  ) {
+    this.#fileSystem = fileSystem
+    this.#path = path
+    this.#entryBytes = entryBytes
+    this.#entriesPerPage = Math.floor(PAGE_BYTES / entryBytes)
+    this.#cache = cache
+    this.#persisted = persistedEntries
+  }
+
+  get path(): string {
+    return this.#path
+  }
+
+  get count(): number {
+    return this.#persisted + this.#tailEntries
+  }
+
+  get sizeBytes(): number {
+    return this.count * this.#entryBytes
+  }
+
+  /** The file has this name from now on. */
+  renamed(path: string): void {
+    this.#path = path
+  }
+
+  /** The entry whose looked-up field is the greatest one <= `value`; -1 where all are above it. */
+  lookup(value: number): number {
+    let low = 0
+    let high = this.count
+    while (low < high) {
+      const middle = (low + high) >>> 1
+      if (this.#key(middle) <= value) low = middle + 1
+      else high = middle
+    }
+    return low - 1
+  }
+
+  /** The int32 `fieldAt` bytes into entry `index`. */
+  int32At(index: number, fieldAt: number): number {
+    return this.#bytesOf(index).readInt32BE(this.#placeOf(index) + fieldAt)
+  }
+
+  /** The int64 `fieldAt` bytes into entry `index`. */
+  int64At(index: number, fieldAt: number): number {
+    return readInt64(this.#bytesOf(index), this.#placeOf(index) + fieldAt)
+  }
+
+  /** Makes room for one entry behind the last; the caller fills it in at once, at `at` of `bytes`. */
+  extend(): { readonly bytes: Buffer; readonly at: number } {
+    const at = this.#tailEntries * this.#entryBytes
+    if (at + this.#entryBytes > this.#tail.length) {
+      const larger = Buffer.allocUnsafeSlow(Math.max(FIRST_TAIL_BYTES, this.#tail.length * 2))
+      this.#tail.copy(larger, 0, 0, at)
+      this.#tail = larger
+    }
+    this.#tailEntries += 1
+    return { bytes: this.#tail, at }
+  }
+
+  /**
+   * Writes the entries that are only in memory. Where it throws they stay there, and the next call writes them again.
+   * Does nothing while the file is being synced, and from `reset` up to the next `sync`.
+   */
+  flushSync(): void {
+    if (this.#tailEntries === 0 || this.#held || this.#replacing) return
+    const handle = this.#openToWrite()
+    try {
+      const length = this.#tailEntries * this.#entryBytes
+      handle.writeSync(this.#tail, 0, length, this.#persisted * this.#entryBytes)
+    } finally {
+      handle.closeSync()
+    }
+    this.#tailIsPersisted(this.#tailEntries)
+  }
+
+  /** Makes the file exactly its entries so far (0 bytes where there are none) and syncs it. The name is the caller's to sync, save after `reset`. */
+  async sync(): Promise<void> {
+    this.flushSync()
+    this.#held = true
+    try {
+      if (this.#replacing) await this.#replace()
+      else await this.#trimAndSync()
+    } finally {
+      this.#held = false
+    }
+  }
+
+  /** Drops all entries from `count` on. The file is cut by the next `sync`. */
+  truncateTo(count: number): void {
+    if (count >= this.#persisted) {
+      this.#tailEntries = Math.min(this.#tailEntries, count - this.#persisted)
+      return
+    }
+    this.#tailEntries = 0
+    this.#persisted = count
+    this.#dropPagesFrom(Math.floor(count / this.#entriesPerPage))
+  }
+
+  /** Drops all entries, to build them again: they stay in memory until `sync` replaces the file with them. */
+  reset(): void {
+    this.truncateTo(0)
+    this.#replacing = true
+  }
+
+  /** Gives all memory back; what was not written is lost. */
+  dispose(): void {
+    this.#dropPagesFrom(0)
+    this.#tail = EMPTY
+    this.#tailEntries = 0
+  }
+
+  #key(index: number): number {
+    return this.#entryBytes === 8 ? this.int32At(index, 0) : this.int64At(index, 0)
+  }
+
+  #bytesOf(index: number): Buffer {
+    if (index >= this.#persisted) return this.#tail
+    const number = Math.floor(index / this.#entriesPerPage)
+    const page = this.#pages.get(number)
+    if (page === undefined) return this.#readPage(number)
+    this.#cache.touch(page)
+    return page.bytes
+  }
+
+  #placeOf(index: number): number {
+    const first =
+      index >= this.#persisted
+        ? this.#persisted
+        : Math.floor(index / this.#entriesPerPage) * this.#entriesPerPage
+    return (index - first) * this.#entryBytes
+  }
+
+  #readPage(number: number): Buffer {
+    const first = number * this.#entriesPerPage
+    const length = Math.min(this.#entriesPerPage, this.#persisted - first) * this.#entryBytes
+    // Its own allocation: a slice of Node's pool would keep 8 KiB alive that the cache does not count.
+    const bytes = Buffer.allocUnsafeSlow(length)
+    const position = first * this.#entryBytes
+    const handle = this.#fileSystem.openSync(this.#path, 'read')
+    try {
+      if (handle.readSync(bytes, 0, length, position) < length) {
+        throw new CorruptLogError(this.#path, position, 'the index is shorter than its entries')
+      }
+    } finally {
+      handle.closeSync()
+    }
+    const page = new IndexPage(this.#pages, number, bytes)
+    this.#pages.set(number, page)
+    this.#cache.add(page, length + PAGE_OVERHEAD_BYTES)
+    return bytes
+  }
+
+  #dropPagesFrom(number: number): void {
+    for (const [each, page] of this.#pages) {
+      if (each < number) continue
+      this.#cache.remove(page)
+      this.#pages.delete(each)
+    }
+  }
+
+  #openToWrite(): FileHandle {
+    try {
+      return this.#fileSystem.openSync(this.#path, 'write')
+    } catch (error) {
+      if (errorCode(error) !== 'ENOENT') throw error
+      return this.#fileSystem.openSync(this.#path, 'create')
+    }
+  }
+
+  async #trimAndSync(): Promise<void> {
+    const handle = this.#openToWrite()
+    try {
+      const size = this.#persisted * this.#entryBytes
+      if (handle.sizeSync() > size) await handle.truncate(size)
+      await handle.sync()
+    } finally {
+      handle.closeSync()
+    }
+  }
+
+  async #replace(): Promise<void> {
+    const entries = this.#tailEntries
+    const bytes = this.#tail.subarray(0, entries * this.#entryBytes)
+    await replaceFile(this.#fileSystem, this.#path, bytes)
+    this.#replacing = false
+    this.#tailIsPersisted(entries)
+  }
+
+  /** The first `entries` of the tail are in the file now; what came behind them meanwhile moves up. */
+  #tailIsPersisted(entries: number): void {
+    // The last page ended where the file did, and now the file goes on.
+    this.#dropPagesFrom(Math.floor(this.#persisted / this.#entriesPerPage))
+    const rest = this.#tail.subarray(
+      entries * this.#entryBytes,
+      this.#tailEntries * this.#entryBytes,
+    )
+    this.#tail =
+      rest.length === 0 && this.#tail.length <= PAGE_BYTES ? this.#tail : Buffer.from(rest)
+    this.#persisted += entries
+    this.#tailEntries -= entries
+  }
+}
