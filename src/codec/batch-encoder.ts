@@ -1,0 +1,274 @@
+/** From records to record batches. */
+import type { RecordHeaders, TimestampType } from '../types.ts'
+import type { BatchHeaderFields } from './batch.ts'
+import {
+  BATCH_HEADER_BYTES,
+  CONTROL_BIT,
+  LOG_APPEND_TIME_BIT,
+  TRANSACTIONAL_BIT,
+  writeBatchHeader,
+} from './batch.ts'
+import type { RecordSet } from './record-set.ts'
+import { recordSizeBound, writeRecord } from './record-writer.ts'
+
+/**
+ * One open batch that grows in a buffer of the caller's: `begin`, then `add` as often as wanted, then `finish`.
+ * Nothing is allocated a record or a batch.
+ */
+export class BatchEncoder {
+  /** Where the batch starts in the buffer. */
+  start = 0
+  /** Behind the last byte written so far. */
+  end = 0
+  /** Records so far. */
+  count = 0
+  /** The first record's timestamp; -1 while there is none. */
+  baseTimestamp = -1
+  /** The greatest timestamp; -1 while there is none. */
+  maxTimestamp = -1
+  isOpen = false
+  #buffer: Buffer = Buffer.alloc(0)
+  #markEnd = 0
+  #markCount = 0
+  #markBaseTimestamp = -1
+  #markMaxTimestamp = -1
+  readonly #fields: BatchHeaderFields = {
+    baseOffset: 0,
+    sizeBytes: 0,
+    partitionLeaderEpoch: 0,
+    attributes: 0,
+    lastOffset: 0,
+    baseTimestamp: 0,
+    maxTimestamp: 0,
+    producerId: -1,
+    producerEpoch: -1,
+    baseSequence: -1,
+    count: 0,
+  }
+
+  /** Opens a batch at `at`, with room left for its header. What was open before is forgotten. */
+  begin(buffer: Buffer, at: number): void {
+    this.#buffer = buffer
+    this.start = at
+    this.end = at + BATCH_HEADER_BYTES
+    this.count = 0
+    this.baseTimestamp = -1
+    this.maxTimestamp = -1
+    this.isOpen = true
+    this.mark()
+  }
+
+  /**
+   * Appends all records of the set, or none: false where they would pass `capacity`, a position in the buffer.
+   * `now` is the timestamp of records without one and, with `LogAppendTime`, of all.
+   */
+  add(set: RecordSet, now: number, timestampType: TimestampType, capacity: number): boolean {
+    const { keys, values, headers } = set
+    const timestamps = timestampType === 'LogAppendTime' ? undefined : set.timestamps
+    const buffer = this.#buffer
+    const limit = Math.min(capacity, buffer.length)
+    const { count } = this
+    const isFirst = count === 0
+    const base = isFirst ? (timestamps?.[0] ?? now) : this.baseTimestamp
+    let max = isFirst ? base : this.maxTimestamp
+    let position = this.end
+    for (let i = 0; i < values.length; i += 1) {
+      const timestamp = timestamps?.[i] ?? now
+      if (timestamp > max) max = timestamp
+      position = writeRecord(
+        buffer,
+        position,
+        limit,
+        count + i,
+        timestampType === 'LogAppendTime' ? 0 : timestamp - base,
+        keys[i] ?? null,
+        values[i] ?? null,
+        headers?.[i],
+      )
+      if (position < 0) return false
+    }
+    if (values.length === 0) return true
+    this.end = position
+    this.count = count + values.length
+    this.baseTimestamp = base
+    this.maxTimestamp = max
+    return true
+  }
+
+  /** Notes the present state for `rollback`. */
+  mark(): void {
+    this.#markEnd = this.end - this.start
+    this.#markCount = this.count
+    this.#markBaseTimestamp = this.baseTimestamp
+    this.#markMaxTimestamp = this.maxTimestamp
+  }
+
+  /** Takes back what was added since `mark` (or `begin`). */
+  rollback(): void {
+    this.end = this.start + this.#markEnd
+    this.count = this.#markCount
+    this.baseTimestamp = this.#markBaseTimestamp
+    this.maxTimestamp = this.#markMaxTimestamp
+  }
+
+  /** Copies the open batch to `at` in another buffer (or elsewhere in this one) and goes on there. */
+  moveTo(buffer: Buffer, at: number): void {
+    const bytes = this.end - this.start
+    this.#buffer.copy(
+      buffer,
+      at + BATCH_HEADER_BYTES,
+      this.start + BATCH_HEADER_BYTES,
+      this.start + bytes,
+    )
+    this.#buffer = buffer
+    this.start = at
+    this.end = at + bytes
+  }
+
+  /**
+   * Writes the header and closes the batch; answers with its end. `appendTime` (by default the greatest `now`)
+   * is every record's timestamp with `LogAppendTime`. An empty batch is a `RangeError`.
+   */
+  finish(
+    baseOffset: number,
+    partitionLeaderEpoch: number,
+    timestampType: TimestampType,
+    appendTime: number = this.maxTimestamp,
+  ): number {
+    if (!this.isOpen || this.count === 0) throw new RangeError('there is no batch with records')
+    const fields = this.#fields
+    if (timestampType === 'LogAppendTime') {
+      this.baseTimestamp = appendTime
+      this.maxTimestamp = appendTime
+    }
+    fields.baseOffset = baseOffset
+    fields.sizeBytes = this.end - this.start
+    fields.partitionLeaderEpoch = partitionLeaderEpoch
+    fields.attributes = timestampType === 'LogAppendTime' ? LOG_APPEND_TIME_BIT : 0
+    fields.lastOffset = baseOffset + this.count - 1
+    fields.baseTimestamp = this.baseTimestamp
+    fields.maxTimestamp = this.maxTimestamp
+    fields.count = this.count
+    writeBatchHeader(this.#buffer, this.start, fields)
+    this.isOpen = false
+    return this.end
+  }
+}
+
+/** At least the bytes that the set's records take in a batch, header of the batch apart; cheap. */
+export function encodedSizeBound(set: RecordSet): number {
+  const { keys, values, headers } = set
+  let bytes = 0
+  for (let i = 0; i < values.length; i += 1) {
+    bytes += recordSizeBound(keys[i] ?? null, values[i] ?? null, headers?.[i])
+  }
+  return bytes
+}
+
+export interface RecordToEncode {
+  readonly key: string | Uint8Array | null
+  readonly value: Uint8Array | null
+  readonly headers?: RecordHeaders
+  readonly timestamp: number
+  /** Default: the one after the record before. Rising; gaps are as compaction leaves them. */
+  readonly offset?: number
+}
+
+export interface BatchToEncode {
+  readonly baseOffset: number
+  readonly records: readonly RecordToEncode[]
+  /** Default: the last record's. */
+  readonly lastOffset?: number
+  /** Default 0. */
+  readonly partitionLeaderEpoch?: number
+  /** Default 0. The codec bits must fit `compress`. */
+  readonly attributes?: number
+  /** Default: the first record's timestamp, -1 without records. */
+  readonly baseTimestamp?: number
+  /** Default: the greatest timestamp, -1 without records. */
+  readonly maxTimestamp?: number
+  /** Default -1, as the next two. */
+  readonly producerId?: number
+  readonly producerEpoch?: number
+  readonly baseSequence?: number
+  /** Compresses the record bytes. */
+  readonly compress?: (records: Buffer) => Buffer
+}
+
+/** One batch in a buffer of its own, with every header field open: not for the hot path. */
+export function encodeBatch(batch: BatchToEncode): Buffer {
+  const { baseOffset, records } = batch
+  const timestamps = records.map((record) => record.timestamp)
+  const baseTimestamp = batch.baseTimestamp ?? timestamps[0] ?? -1
+  const { bytes, nextOffset } = encodeRecords(baseOffset, baseTimestamp, records)
+  const body = batch.compress === undefined ? bytes : batch.compress(bytes)
+  const encoded = Buffer.alloc(BATCH_HEADER_BYTES + body.length)
+  body.copy(encoded, BATCH_HEADER_BYTES)
+  writeBatchHeader(encoded, 0, {
+    baseOffset,
+    sizeBytes: encoded.length,
+    partitionLeaderEpoch: batch.partitionLeaderEpoch ?? 0,
+    attributes: batch.attributes ?? 0,
+    lastOffset: batch.lastOffset ?? Math.max(baseOffset, nextOffset - 1),
+    baseTimestamp,
+    maxTimestamp: batch.maxTimestamp ?? timestamps.reduce((a, b) => Math.max(a, b), -1),
+    producerId: batch.producerId ?? -1,
+    producerEpoch: batch.producerEpoch ?? -1,
+    baseSequence: batch.baseSequence ?? -1,
+    count: records.length,
+  })
+  return encoded
+}
+
+function encodeRecords(
+  baseOffset: number,
+  baseTimestamp: number,
+  records: readonly RecordToEncode[],
+): { bytes: Buffer; nextOffset: number } {
+  const bound = records.reduce(
+    (sum, { key, value, headers }) => sum + recordSizeBound(key, value, headers),
+    0,
+  )
+  const buffer = Buffer.alloc(bound)
+  let position = 0
+  let nextOffset = baseOffset
+  for (const { key, value, headers, timestamp, offset = nextOffset } of records) {
+    const offsetDelta = offset - baseOffset
+    const timestampDelta = timestamp - baseTimestamp
+    position = writeRecord(
+      buffer,
+      position,
+      bound,
+      offsetDelta,
+      timestampDelta,
+      key,
+      value,
+      headers,
+    )
+    nextOffset = offset + 1
+  }
+  return { bytes: buffer.subarray(0, position), nextOffset }
+}
+
+export interface ControlBatchToEncode {
+  readonly baseOffset: number
+  /** `CONTROL_ABORT` or `CONTROL_COMMIT`. */
+  readonly type: number
+  readonly producerId: number
+  readonly producerEpoch: number
+  readonly coordinatorEpoch: number
+  readonly timestamp: number
+  /** Default 0. */
+  readonly partitionLeaderEpoch?: number
+}
+
+/** A transaction marker: 78 bytes for small numbers. */
+export function encodeControlBatch(marker: ControlBatchToEncode): Buffer {
+  const { type, coordinatorEpoch, timestamp, ...header } = marker
+  const key = Buffer.alloc(4)
+  key.writeInt16BE(type, 2)
+  const value = Buffer.alloc(6)
+  value.writeInt32BE(coordinatorEpoch, 2)
+  const attributes = TRANSACTIONAL_BIT | CONTROL_BIT
+  return encodeBatch({ ...header, attributes, records: [{ key, value, timestamp }] })
+}
