@@ -145,7 +145,10 @@ export class IndexFile {
     this.#tailIsPersisted(this.#tailEntries)
   }
 
-  /** Makes the file exactly its entries so far (0 bytes where there are none) and syncs it. The name is the caller's to sync, save after `reset`. */
+  /**
+   * Makes the file exactly its entries so far (0 bytes where there are none) and syncs it. The name is the caller's to sync, save after `reset`.
+   * One at a time; entries may be added meanwhile, and are written by the next flush, but none dropped.
+   */
   async sync(): Promise<void> {
     this.flushSync()
     this.#held = true
@@ -165,7 +168,6 @@ export class IndexFile {
     }
     this.#tailEntries = 0
     this.#persisted = count
-    this.#dropPagesFrom(Math.floor(count / this.#entriesPerPage))
   }
 
   /** Drops all entries, to build them again: they stay in memory until `sync` replaces the file with them. */
@@ -260,7 +262,7 @@ export class IndexFile {
 
   /** The first `entries` of the tail are in the file now; what came behind them meanwhile moves up. */
   #tailIsPersisted(entries: number): void {
-    // The last page ended where the file did, and now the file goes on.
+    // Pages from here on end where the file ended, or are of entries that were cut off since.
     this.#dropPagesFrom(Math.floor(this.#persisted / this.#entriesPerPage))
     const rest = this.#tail.subarray(
       entries * this.#entryBytes,
