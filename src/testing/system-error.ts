@@ -1,0 +1,21 @@
+import { constants } from 'node:os'
+import { getSystemErrorMap } from 'node:util'
+
+/** What failed, as Node names it in its errors. */
+export interface SystemCall {
+  readonly syscall: string
+  readonly path?: string
+  /** The second path of `rename` and `link`. */
+  readonly dest?: string
+}
+
+/** An error as `node:fs` throws it: `ENOENT: no such file or directory, open '/a'`, with `code`, `errno`, `syscall`, `path` and `dest`. */
+export function systemError(code: string, call: SystemCall): NodeJS.ErrnoException {
+  const known: Record<string, number> = constants.errno
+  const errno = known[code]
+  const text = errno === undefined ? undefined : getSystemErrorMap().get(-errno)?.[1]
+  const from = call.path === undefined ? '' : ` '${call.path}'`
+  const to = call.dest === undefined ? '' : ` -> '${call.dest}'`
+  const error = new Error(`${code}: ${text ?? 'system error'}, ${call.syscall}${from}${to}`)
+  return Object.assign(error, { code, ...(errno === undefined ? {} : { errno: -errno }), ...call })
+}
