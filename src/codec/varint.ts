@@ -19,6 +19,10 @@ export function varintSize(value: number): number {
 /** Writes an int32 and answers with the position behind it. */
 export function writeVarint(buffer: Uint8Array, at: number, value: number): number {
   let rest = ((value << 1) ^ (value >> 31)) >>> 0
+  if (rest < 0x80) {
+    buffer[at] = rest
+    return at + 1
+  }
   let position = at
   while (rest >= 0x80) {
     buffer[position++] = rest | 0x80
