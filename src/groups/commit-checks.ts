@@ -1,0 +1,43 @@
+/** What a commit must be, checked before anything is changed. */
+import { MAX_STRING_BYTES } from './offset-format.ts'
+import type { OffsetCommit } from './types.ts'
+
+/** Kafka's `offset.metadata.max.bytes`. */
+const MAX_METADATA_BYTES = 4096
+const MAX_INT32 = 2 ** 31 - 1
+
+/** A non-empty, well-formed string of at most 32,767 bytes; else a `TypeError` or `RangeError`. */
+export function checkGroup(group: string): void {
+  checkString('group', group)
+  if (group.length === 0) throw new RangeError('group must not be empty')
+}
+
+export function checkCommit(commit: OffsetCommit): void {
+  const { topic, partition, offset, metadata, leaderEpoch = -1 } = commit
+  checkString('topic', topic)
+  checkInteger('partition', partition, 0, MAX_INT32)
+  checkInteger('offset', offset, 0, Number.MAX_SAFE_INTEGER)
+  checkInteger('leaderEpoch', leaderEpoch, -1, MAX_INT32)
+  if (metadata === undefined) return
+  checkString('metadata', metadata)
+  const bytes = Buffer.byteLength(metadata)
+  if (bytes > MAX_METADATA_BYTES) {
+    throw new RangeError(`metadata has ${bytes} bytes, at most ${MAX_METADATA_BYTES} are taken`)
+  }
+}
+
+function checkString(name: string, value: unknown): void {
+  if (typeof value !== 'string') throw new TypeError(`${name} must be a string`)
+  // A lone surrogate has no UTF-8: it would come back as another string.
+  if (/\p{Surrogate}/u.test(value)) throw new TypeError(`${name} must be well-formed Unicode`)
+  if (Buffer.byteLength(value) > MAX_STRING_BYTES) {
+    throw new RangeError(`${name} must have at most ${MAX_STRING_BYTES} bytes of UTF-8`)
+  }
+}
+
+function checkInteger(name: string, value: unknown, least: number, most: number): void {
+  if (typeof value !== 'number') throw new TypeError(`${name} must be a number`)
+  if (!Number.isSafeInteger(value) || value < least || value > most) {
+    throw new RangeError(`${name} must be an integer from ${least} to ${most}, it is ${value}`)
+  }
+}

@@ -1,0 +1,281 @@
+/** Committed offsets of all groups: in memory, and in `__consumer_offsets` as Kafka keeps them. */
+import { DecodeError, LogError } from '../errors.ts'
+import type { Clock, Durability, ResetOffset, TopicPartition } from '../types.ts'
+import { isDiskFull } from '../util/error-code.ts'
+import { MalformedBytesError } from './byte-reader.ts'
+import { checkCommit, checkGroup } from './commit-checks.ts'
+import { describeGroup } from './group-description.ts'
+import type { GroupMetadata } from './group-metadata-format.ts'
+import { decodeGroupMetadata } from './group-metadata-format.ts'
+import { encodeOffsetKey, encodeOffsetValue, offsetsPartitionFor } from './offset-format.ts'
+import type { GroupSlots, Slot, StoredRecord } from './offset-state.ts'
+import { partitionId } from './offset-state.ts'
+import type { OffsetsPartition } from './offsets-partition.ts'
+import { StoredOffsets } from './stored-offsets.ts'
+import type {
+  CommitAcknowledgement,
+  CommittedOffset,
+  GroupDescription,
+  GroupOffset,
+  OffsetCommit,
+} from './types.ts'
+
+export const OFFSETS_TOPIC = '__consumer_offsets'
+
+const CLEAN_UP_MIN_BYTES = 1024 * 1024
+const CLEAN_UP_RATIO = 10
+
+export interface OffsetStoreOptions {
+  /** All partitions of `__consumer_offsets`, in order; a group's is chosen by its hash. At least one. */
+  readonly partitions: readonly OffsetsPartition[]
+  readonly clock: Clock
+  /** Told of a clean-up that failed in the background; commits go on as long as the log takes them. */
+  readonly onError: (error: Error) => void
+  /** A partition's log is cleaned up when it is larger than this, in bytes … Default 1 MiB. */
+  readonly cleanUpMinBytes?: number
+  /** … and larger than this many times its live records. Default 10. */
+  readonly cleanUpRatio?: number
+}
+
+/** What `clampTo` did. */
+export interface ClampResult {
+  readonly resetOffsets: readonly ResetOffset[]
+  /** Directories of the partitions that had no room for it: there it holds in memory until it can be written. */
+  readonly inMemory: readonly string[]
+}
+
+export class OffsetStore {
+  readonly #clock: Clock
+  readonly #partitions: readonly StoredOffsets[]
+
+  private constructor(options: OffsetStoreOptions) {
+    const { partitions, clock, onError } = options
+    const { cleanUpMinBytes = CLEAN_UP_MIN_BYTES, cleanUpRatio = CLEAN_UP_RATIO } = options
+    this.#clock = clock
+    this.#partitions = partitions.map(
+      (log) => new StoredOffsets(log, { clock, onError, cleanUpMinBytes, cleanUpRatio }),
+    )
+  }
+
+  /** Reads all partitions, each in one pass. */
+  static async load(options: OffsetStoreOptions): Promise<OffsetStore> {
+    const store = new OffsetStore(options)
+    for (const partition of store.#partitions) await partition.load()
+    return store
+  }
+
+  /** Records that could not be read. They are kept and not served. */
+  countMalformed(): number {
+    return this.#partitions.reduce((count, { state }) => count + state.countMalformed(), 0)
+  }
+
+  /**
+   * Commits for one or many partitions, all or none. Served once the append has succeeded; of concurrent commits
+   * for one partition the last call wins.
+   * `durability` undefined: the level of `__consumer_offsets`. An empty list changes nothing.
+   */
+  async commit(
+    group: string,
+    commits: readonly OffsetCommit[],
+    durability?: Durability,
+  ): Promise<CommitAcknowledgement> {
+    checkGroup(group)
+    for (const commit of commits) checkCommit(commit)
+    if (commits.length === 0) return { durability: durability ?? 'disk' }
+    const commitTimestamp = this.#clock.now()
+    const records = commits.map((commit) => recordOf(group, commit, commitTimestamp))
+    return { durability: await this.#of(group).commit(records, durability) }
+  }
+
+  /** Undefined where the group has committed nothing there, or only in a transaction not yet decided. */
+  committed(group: string, topic: string, partition: number): CommittedOffset | undefined {
+    return this.#slots(group)?.offsets.get(partitionId(topic, partition))?.committed
+  }
+
+  /** By topic, then partition; empty for a group that is not known. */
+  offsetsOf(group: string): GroupOffset[] {
+    const offsets: GroupOffset[] = []
+    for (const slot of this.#slots(group)?.offsets.values() ?? []) {
+      const offset = groupOffsetOf(slot)
+      if (offset !== undefined) offsets.push(offset)
+    }
+    return offsets.sort((a, b) => compare(a.topic, b.topic) || a.partition - b.partition)
+  }
+
+  /** Groups with committed offsets or metadata, in order of their names. */
+  groups(): string[] {
+    return this.#partitions.flatMap(({ state }) => [...state.groupIds()]).sort(compare)
+  }
+
+  /** `Dead` where nothing is known of it. `DecodeError` where its stored metadata cannot be read. */
+  describe(group: string): GroupDescription {
+    const slots = this.#slots(group)
+    const metadata =
+      slots?.metadata === undefined ? undefined : this.#decodeMetadata(group, slots.metadata)
+    return describeGroup(group, metadata, slots === undefined ? undefined : this.offsetsOf(group))
+  }
+
+  /** Deletes its offsets and its metadata. `UNKNOWN_GROUP` where there is none. */
+  async deleteGroup(group: string, durability?: Durability): Promise<void> {
+    await this.#change(group, durability, (slots) => {
+      const tombstones = Array.from(slots.offsets.values(), (slot) => this.#tombstone(slot))
+      // Metadata goes last, so that the group is still known while any of its offsets is.
+      if (slots.metadata !== undefined) tombstones.push(this.#tombstone(slots.metadata))
+      return tombstones
+    })
+  }
+
+  /** Deletes offsets; those not committed are passed over. `UNKNOWN_GROUP` where there is no such group. */
+  async deleteOffsets(
+    group: string,
+    partitions: readonly TopicPartition[],
+    durability?: Durability,
+  ): Promise<void> {
+    await this.#change(group, durability, (slots) =>
+      partitions.flatMap(({ topic, partition }) => {
+        const slot = slots.offsets.get(partitionId(topic, partition))
+        return slot === undefined ? [] : [this.#tombstone(slot)]
+      }),
+    )
+  }
+
+  /** Deletes the offsets of a topic in all groups. */
+  async removeTopic(topic: string): Promise<void> {
+    await Promise.all(
+      this.#partitions.map((partition) =>
+        partition.change(() => {
+          const slots = [...partition.state.slots()]
+          return slots
+            .filter((slot) => topicOf(slot) === topic)
+            .map((slot) => this.#tombstone(slot))
+        }, undefined),
+      ),
+    )
+  }
+
+  /**
+   * Sets committed offsets that lie past the end of their partition to its end, durably: a group that kept them
+   * would skip what is written there next. Run at open after a crash, before the first append to any topic.
+   * `endOf` gives a partition's log end offset; undefined: not known, its offsets stay.
+   */
+  async clampTo(
+    endOf: (topic: string, partition: number) => number | undefined,
+  ): Promise<ClampResult> {
+    const resetOffsets: ResetOffset[] = []
+    const inMemory: string[] = []
+    for (const [number, partition] of this.#partitions.entries()) {
+      const resets = [...partition.state.slots()].flatMap((slot) => resetOf(slot, endOf))
+      if (resets.length === 0) continue
+      const records = resets.map((reset) => this.#recordOfReset(reset))
+      try {
+        await partition.change(() => records, 'disk')
+      } catch (error) {
+        if (!isNoRoom(error)) throw error
+        partition.owe(records)
+        inMemory.push(`${OFFSETS_TOPIC}-${number}`)
+      }
+      resetOffsets.push(...resets)
+    }
+    return { resetOffsets, inMemory }
+  }
+
+  /** True while `clampTo` has left something in memory that must be written. */
+  get owesRecords(): boolean {
+    return this.#partitions.some((partition) => partition.owesRecords)
+  }
+
+  /** Writes what `clampTo` had no room for; rejects while there is none. */
+  async settle(): Promise<void> {
+    for (const partition of this.#partitions) await partition.settle()
+  }
+
+  /** Resolves when no clean-up is under way; to be awaited before the partitions are closed. */
+  async idle(): Promise<void> {
+    for (const partition of this.#partitions) await partition.idle()
+  }
+
+  #of(group: string): StoredOffsets {
+    const number = offsetsPartitionFor(group, this.#partitions.length)
+    const partition = this.#partitions[number]
+    if (partition === undefined) throw new RangeError(`${OFFSETS_TOPIC} has no partition ${number}`)
+    return partition
+  }
+
+  #slots(group: string): GroupSlots | undefined {
+    return this.#of(group).state.group(group)
+  }
+
+  async #change(
+    group: string,
+    durability: Durability | undefined,
+    decide: (slots: GroupSlots) => StoredRecord[],
+  ): Promise<void> {
+    const partition = this.#of(group)
+    await partition.change(() => {
+      const slots = partition.state.group(group)
+      if (slots === undefined) throw new LogError('UNKNOWN_GROUP', `there is no group ${group}`)
+      return decide(slots)
+    }, durability)
+  }
+
+  #tombstone(slot: Slot): StoredRecord {
+    return { key: slot.key, value: null, timestamp: this.#clock.now() }
+  }
+
+  #recordOfReset({ group, topic, partition, to }: ResetOffset): StoredRecord {
+    const metadata = this.committed(group, topic, partition)?.metadata ?? ''
+    return recordOf(group, { topic, partition, offset: to, metadata }, this.#clock.now())
+  }
+
+  #decodeMetadata(group: string, slot: Slot): GroupMetadata {
+    try {
+      return decodeGroupMetadata(slot.value)
+    } catch (error) {
+      if (!(error instanceof MalformedBytesError)) throw error
+      throw this.#unreadable(group, slot, error)
+    }
+  }
+
+  #unreadable(group: string, slot: Slot, cause: MalformedBytesError): DecodeError {
+    const partition = offsetsPartitionFor(group, this.#partitions.length)
+    return new DecodeError(OFFSETS_TOPIC, partition, slot.offset, cause)
+  }
+}
+
+function recordOf(group: string, commit: OffsetCommit, commitTimestamp: number): StoredRecord {
+  const { topic, partition, offset, metadata = '', leaderEpoch = -1 } = commit
+  return {
+    key: encodeOffsetKey(group, topic, partition),
+    value: encodeOffsetValue({ offset, metadata, leaderEpoch, commitTimestamp }),
+    timestamp: commitTimestamp,
+  }
+}
+
+function groupOffsetOf({ decodedKey, committed }: Slot): GroupOffset | undefined {
+  if (decodedKey.kind !== 'offset' || committed === undefined) return undefined
+  return { topic: decodedKey.topic, partition: decodedKey.partition, ...committed }
+}
+
+function topicOf({ decodedKey }: Slot): string | undefined {
+  return decodedKey.kind === 'offset' ? decodedKey.topic : undefined
+}
+
+function resetOf(
+  { decodedKey, committed }: Slot,
+  endOf: (topic: string, partition: number) => number | undefined,
+): ResetOffset[] {
+  if (decodedKey.kind !== 'offset' || committed === undefined) return []
+  const { group, topic, partition } = decodedKey
+  const end = endOf(topic, partition)
+  if (end === undefined || committed.offset <= end) return []
+  return [{ group, topic, partition, from: committed.offset, to: end }]
+}
+
+function isNoRoom(error: unknown): boolean {
+  return isDiskFull(error) || (error instanceof LogError && error.code === 'DISK_FULL')
+}
+
+function compare(a: string, b: string): number {
+  if (a === b) return 0
+  return a < b ? -1 : 1
+}
