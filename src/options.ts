@@ -1,0 +1,25 @@
+/** Every option: type, default, range, unit. What is resolved here is trusted everywhere else. */
+
+export type { CommitOptions, ResolvedCommitOptions } from './options/commit-options.ts'
+export { resolveCommitOptions } from './options/commit-options.ts'
+export type { FetchOptions, ResolvedFetchOptions } from './options/fetch-options.ts'
+export { resolveFetchOptions } from './options/fetch-options.ts'
+export type { LogOptions, ResolvedLogOptions } from './options/log-options.ts'
+export { resolveLogOptions } from './options/log-options.ts'
+export type { ProduceOptions, ResolvedProduceOptions } from './options/produce-options.ts'
+export { resolveProduceOptions } from './options/produce-options.ts'
+export type {
+  ReadFrom,
+  ReadOptions,
+  ResolvedReadFrom,
+  ResolvedReadOptions,
+} from './options/read-options.ts'
+export { resolveReadOptions } from './options/read-options.ts'
+export type { OnCorrupt } from './options/shared.ts'
+export {
+  checkTopicConfig,
+  givenConfig,
+  resolveTopicConfig,
+  TOPIC_CONFIG_DEFAULTS,
+  TOPIC_CONFIG_NAMES,
+} from './options/topic-config.ts'

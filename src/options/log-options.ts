@@ -1,0 +1,112 @@
+import type { Clock, Durability, FileSystem } from '../types.ts'
+import {
+  checkBoolean,
+  checkChoice,
+  checkHasMethod,
+  checkNames,
+  checkObject,
+  optionalInteger,
+  wrongValue,
+} from '../util/check.ts'
+import { DURABILITIES } from './shared.ts'
+
+const MIB = 1024 * 1024
+
+export interface LogOptions<Topics extends object = object> {
+  /** Declarations by topic name. */
+  readonly topics?: Topics
+  /** Level of topics that set none. Default `'disk'`. */
+  readonly durability?: Durability
+  /** An unknown topic is created when it is first produced to. Default false. */
+  readonly autoCreateTopics?: boolean
+  /** Bytes that may wait to be written before callers wait. Default 32 MiB; at least 1. */
+  readonly maxPendingBytes?: number
+  /** Files kept open. Default 256; at least 8. */
+  readonly maxOpenFiles?: number
+  /** Memory for tails, indexes and read-ahead, in bytes. Default 64 MiB; at least 0. */
+  readonly cacheBytes?: number
+  /** Syncs in flight at once. Default 3; 1 to 1,024. */
+  readonly maxConcurrentSyncs?: number
+  /** Unsynced bytes, over all partitions, that start a sync in the background. Default 16 MiB; at least 1. */
+  readonly flushBytes?: number
+  /** Milliseconds after which unsynced bytes are synced, for topics that set none. Default 1,000; at least 1. */
+  readonly flushIntervalMs?: number
+  /** Opens beside a writer and changes nothing. Default false. */
+  readonly readOnly?: boolean
+  /** Milliseconds between two looks for growth with `readOnly`. Default 100; at least 1. */
+  readonly readOnlyPollMs?: number
+  /** The token of a lock (from `DirectoryLockedError`) whose holder is known to be gone. */
+  readonly breakLock?: string
+  /** Milliseconds between two runs of retention. Default 300,000; at least 1. */
+  readonly retentionCheckIntervalMs?: number
+  /** Default: the disk. */
+  readonly fileSystem?: FileSystem
+  /** Default: the system's. */
+  readonly clock?: Clock
+}
+
+export interface ResolvedLogOptions
+  extends Required<Omit<LogOptions, 'topics' | 'breakLock' | 'fileSystem' | 'clock'>> {
+  /** Declarations as they were given; `resolveDeclaration` checks each. */
+  readonly topics: Readonly<Record<string, unknown>>
+  readonly breakLock: string | undefined
+  readonly fileSystem: FileSystem | undefined
+  readonly clock: Clock | undefined
+}
+
+const LOG_OPTIONS: ReadonlySet<string> = new Set<keyof LogOptions>([
+  'topics',
+  'durability',
+  'autoCreateTopics',
+  'maxPendingBytes',
+  'maxOpenFiles',
+  'cacheBytes',
+  'maxConcurrentSyncs',
+  'flushBytes',
+  'flushIntervalMs',
+  'readOnly',
+  'readOnlyPollMs',
+  'breakLock',
+  'retentionCheckIntervalMs',
+  'fileSystem',
+  'clock',
+])
+
+/** Checks the options of `Log.open` and fills in the defaults, save those of `fileSystem` and `clock`. */
+export function resolveLogOptions(input?: LogOptions): ResolvedLogOptions {
+  checkObject('the options of the log', input)
+  const given = input ?? {}
+  checkNames('the log', given, LOG_OPTIONS)
+  checkHasMethod('fileSystem', given.fileSystem, 'openSync', 'a FileSystem')
+  checkHasMethod('clock', given.clock, 'setTimer', 'a Clock')
+  return {
+    topics: (checkObject('topics', given.topics) ?? {}) as Readonly<Record<string, unknown>>,
+    durability: checkChoice('durability', given.durability, 'disk', DURABILITIES),
+    autoCreateTopics: checkBoolean('autoCreateTopics', given.autoCreateTopics, false),
+    maxPendingBytes: optionalInteger('maxPendingBytes', given.maxPendingBytes, 32 * MIB, 1),
+    maxOpenFiles: optionalInteger('maxOpenFiles', given.maxOpenFiles, 256, 8),
+    cacheBytes: optionalInteger('cacheBytes', given.cacheBytes, 64 * MIB, 0),
+    maxConcurrentSyncs: optionalInteger('maxConcurrentSyncs', given.maxConcurrentSyncs, 3, 1, 1024),
+    flushBytes: optionalInteger('flushBytes', given.flushBytes, 16 * MIB, 1),
+    flushIntervalMs: delayMs('flushIntervalMs', given.flushIntervalMs, 1000),
+    readOnly: checkBoolean('readOnly', given.readOnly, false),
+    readOnlyPollMs: delayMs('readOnlyPollMs', given.readOnlyPollMs, 100),
+    breakLock: lockToken(given.breakLock),
+    retentionCheckIntervalMs: delayMs(
+      'retentionCheckIntervalMs',
+      given.retentionCheckIntervalMs,
+      300_000,
+    ),
+    fileSystem: given.fileSystem,
+    clock: given.clock,
+  }
+}
+
+function delayMs(name: string, value: unknown, fallback: number): number {
+  return optionalInteger(name, value, fallback, 1)
+}
+
+function lockToken(value: unknown): string | undefined {
+  if (value === undefined || (typeof value === 'string' && value !== '')) return value
+  throw wrongValue('breakLock', value, 'string', 'the token of a lock')
+}

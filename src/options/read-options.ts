@@ -1,0 +1,114 @@
+import {
+  checkChoice,
+  checkInteger,
+  checkNames,
+  checkObject,
+  checkSignal,
+  MAX_INT32,
+  optionalInteger,
+  wrongType,
+  wrongValue,
+} from '../util/check.ts'
+import type { OnCorrupt } from './shared.ts'
+import { ON_CORRUPT, partitionNumber } from './shared.ts'
+
+const MIB = 1024 * 1024
+
+/** Where a read starts: an offset, the first record at or after a time, or an end of the log. */
+export type ReadFrom = number | Date | { readonly timestamp: number } | 'earliest' | 'latest'
+
+export interface ReadOptions {
+  /** Default: all partitions. */
+  readonly partition?: number
+  /** Instead of `partition`: several, each once. */
+  readonly partitions?: readonly number[]
+  /** An offset needs a single partition. Default `'earliest'`. */
+  readonly from?: ReadFrom
+  /** `'end'`: ends at what is the end when the read begins. Default: live, waits for more. */
+  readonly until?: 'end'
+  /** Bytes of a page, read ahead for each partition. Default 1 MiB; 1 to 2^31 - 1. */
+  readonly maxBytes?: number
+  /** Ends the read. */
+  readonly signal?: AbortSignal | undefined
+  /** Default `'throw'`. */
+  readonly onCorrupt?: OnCorrupt
+}
+
+export type ResolvedReadFrom =
+  | { readonly kind: 'offset'; readonly offset: number }
+  | { readonly kind: 'timestamp'; readonly timestamp: number }
+  | { readonly kind: 'earliest' }
+  | { readonly kind: 'latest' }
+
+export interface ResolvedReadOptions {
+  /** Undefined: all. */
+  readonly partitions: readonly number[] | undefined
+  readonly from: ResolvedReadFrom
+  readonly until: 'end' | undefined
+  readonly maxBytes: number
+  readonly signal: AbortSignal | undefined
+  readonly onCorrupt: OnCorrupt
+}
+
+const READ_OPTIONS: ReadonlySet<string> = new Set<keyof ReadOptions>([
+  'partition',
+  'partitions',
+  'from',
+  'until',
+  'maxBytes',
+  'signal',
+  'onCorrupt',
+])
+
+/** Checks the options of `read`. That a topic read whole from an offset has one partition is for the caller to see. */
+export function resolveReadOptions(given: ReadOptions = {}): ResolvedReadOptions {
+  checkObject('the options of read', given)
+  checkNames('read', given, READ_OPTIONS)
+  const partitions = readPartitions(given)
+  const from = readFrom(given.from)
+  if (from.kind === 'offset' && partitions !== undefined && partitions.length > 1) {
+    throw new TypeError(`from is the offset ${from.offset}; an offset needs a single partition`)
+  }
+  return {
+    partitions,
+    from,
+    until: checkChoice<'end', undefined>('until', given.until, undefined, ['end']),
+    maxBytes: optionalInteger('maxBytes', given.maxBytes, MIB, 1, MAX_INT32),
+    signal: checkSignal('signal', given.signal),
+    onCorrupt: checkChoice('onCorrupt', given.onCorrupt, 'throw', ON_CORRUPT),
+  }
+}
+
+function readPartitions({ partition, partitions }: ReadOptions): readonly number[] | undefined {
+  if (partition !== undefined && partitions !== undefined) {
+    throw new TypeError('partition and partitions are both given; one of them is allowed')
+  }
+  if (partition !== undefined) return [partitionNumber(partition)]
+  if (partitions === undefined) return undefined
+  if (!Array.isArray(partitions)) {
+    throw wrongType('partitions', partitions, 'an array of partition numbers')
+  }
+  const distinct = new Set(partitions.map(partitionNumber))
+  if (distinct.size === partitions.length && distinct.size > 0) return [...distinct]
+  throw new RangeError(`partitions is [${partitions}]; it must name at least one, each once`)
+}
+
+function readFrom(from: unknown): ResolvedReadFrom {
+  if (from === undefined || from === 'earliest') return { kind: 'earliest' }
+  if (from === 'latest') return { kind: 'latest' }
+  if (typeof from === 'number') return { kind: 'offset', offset: checkInteger('from', from, 0) }
+  if (from instanceof Date) return startingAt('from', from.getTime())
+  if (typeof from === 'object' && from !== null && 'timestamp' in from) {
+    return startingAt('from.timestamp', from.timestamp)
+  }
+  throw wrongValue(
+    'from',
+    from,
+    'string',
+    "an offset, a Date, { timestamp }, 'earliest' or 'latest'",
+  )
+}
+
+function startingAt(name: string, timestamp: unknown): ResolvedReadFrom {
+  return { kind: 'timestamp', timestamp: checkInteger(name, timestamp, 0) }
+}

@@ -1,0 +1,60 @@
+import type { TopicConfig } from '../types.ts'
+import { checkChoice, checkNames, checkObject, MAX_INT32, optionalInteger } from '../util/check.ts'
+import { DURABILITIES } from './shared.ts'
+
+const MIB = 1024 * 1024
+
+/** What a topic has where neither it nor the log says otherwise. */
+export const TOPIC_CONFIG_DEFAULTS: Readonly<TopicConfig> = Object.freeze({
+  segmentBytes: 1024 * MIB,
+  segmentMs: 7 * 24 * 60 * 60 * 1000,
+  indexIntervalBytes: 4096,
+  segmentIndexBytes: 10 * MIB,
+  retentionMs: -1,
+  retentionBytes: -1,
+  maxMessageBytes: 1_048_588,
+  timestampType: 'CreateTime',
+  durability: 'disk',
+  flushIntervalMs: 1000,
+})
+
+/** In the order in which they are told. */
+export const TOPIC_CONFIG_NAMES: readonly (keyof TopicConfig)[] = Object.freeze(
+  Object.keys(TOPIC_CONFIG_DEFAULTS) as (keyof TopicConfig)[],
+)
+const TOPIC_CONFIG_OPTIONS: ReadonlySet<string> = new Set(TOPIC_CONFIG_NAMES)
+
+/** Checks names, types and ranges of a topic's configuration; what is left out is not looked at. */
+export function checkTopicConfig(config: Partial<TopicConfig>, where = 'the topic'): void {
+  checkObject(`${where}: the configuration`, config)
+  checkNames(where, config, TOPIC_CONFIG_OPTIONS)
+  const integer = (name: keyof TopicConfig, minimum: number, maximum?: number): void => {
+    optionalInteger(`${where}: ${name}`, config[name], 0, minimum, maximum)
+  }
+  integer('segmentBytes', 1024, MAX_INT32)
+  integer('segmentMs', 1)
+  integer('indexIntervalBytes', 0)
+  integer('segmentIndexBytes', 24, MAX_INT32)
+  integer('retentionMs', -1)
+  integer('retentionBytes', -1)
+  integer('maxMessageBytes', 61, MAX_INT32)
+  integer('flushIntervalMs', 1)
+  const { timestampType, durability } = config
+  checkChoice(`${where}: timestampType`, timestampType, '', ['CreateTime', 'LogAppendTime'])
+  checkChoice(`${where}: durability`, durability, '', DURABILITIES)
+}
+
+/** A checked configuration with what it leaves out: the log's durability and flush interval, else the defaults. */
+export function resolveTopicConfig(
+  given: Partial<TopicConfig>,
+  logDefaults: Readonly<Pick<TopicConfig, 'durability' | 'flushIntervalMs'>>,
+): TopicConfig {
+  const { durability, flushIntervalMs } = logDefaults
+  return { ...TOPIC_CONFIG_DEFAULTS, durability, flushIntervalMs, ...givenConfig(given) }
+}
+
+/** A configuration without the names whose value is undefined. */
+export function givenConfig(config: Partial<TopicConfig>): Partial<TopicConfig> {
+  const names = TOPIC_CONFIG_NAMES.filter((name) => config[name] !== undefined)
+  return Object.fromEntries(names.map((name) => [name, config[name]]))
+}

@@ -1,0 +1,282 @@
+import assert from 'node:assert/strict'
+import { test } from 'node:test'
+import type { FetchOptions, LogOptions, ReadOptions } from '../src/options.ts'
+import {
+  checkTopicConfig,
+  givenConfig,
+  resolveCommitOptions,
+  resolveFetchOptions,
+  resolveLogOptions,
+  resolveProduceOptions,
+  resolveReadOptions,
+  resolveTopicConfig,
+  TOPIC_CONFIG_DEFAULTS,
+} from '../src/options.ts'
+import type { Clock, FileSystem } from '../src/types.ts'
+
+/** What a JavaScript caller may hand in. */
+const loose = <T>(value: unknown): T => value as T
+
+function refuses(call: () => unknown, type: typeof TypeError, ...parts: string[]): void {
+  assert.throws(call, (error: unknown) => {
+    assert.ok(error instanceof type, `${error}`)
+    assert.equal(error.name, type.name)
+    for (const part of parts) assert.ok(error.message.includes(part), error.message)
+    return true
+  })
+}
+
+test('a log without options has the documented defaults', () => {
+  const MIB = 1024 * 1024
+  assert.deepEqual(resolveLogOptions(), {
+    topics: {},
+    durability: 'disk',
+    autoCreateTopics: false,
+    maxPendingBytes: 32 * MIB,
+    maxOpenFiles: 256,
+    cacheBytes: 64 * MIB,
+    maxConcurrentSyncs: 3,
+    flushBytes: 16 * MIB,
+    flushIntervalMs: 1000,
+    readOnly: false,
+    readOnlyPollMs: 100,
+    breakLock: undefined,
+    retentionCheckIntervalMs: 300_000,
+    fileSystem: undefined,
+    clock: undefined,
+  })
+})
+
+test('what is given to the log is kept, and undefined counts as left out', () => {
+  const clock: Clock = { now: () => 0, setTimer: () => ({ cancel() {} }) }
+  const given = { maxOpenFiles: 8, readOnly: true, breakLock: 'token', clock, topics: { a: {} } }
+  const resolved = resolveLogOptions({ ...given, ...loose<LogOptions>({ flushBytes: undefined }) })
+  assert.deepEqual({ ...resolved, ...given }, resolved)
+  assert.equal(resolved.flushBytes, 16 * 1024 * 1024)
+})
+
+test('an unknown option is refused with the name that was probably meant', () => {
+  refuses(
+    () => resolveLogOptions(loose({ maxOpenFile: 9 })),
+    TypeError,
+    'unknown option maxOpenFile; did you mean maxOpenFiles?',
+  )
+  refuses(
+    () => checkTopicConfig(loose({ retentionms: 1 }), 'topic orders'),
+    TypeError,
+    'topic orders',
+    'unknown option retentionms; did you mean retentionMs?',
+  )
+  refuses(
+    () => resolveProduceOptions(loose({ durabilty: 'os' })),
+    TypeError,
+    'did you mean durability?',
+  )
+  refuses(
+    () => resolveFetchOptions(loose({ partition: 0, offset: 0, maxByte: 1 })),
+    TypeError,
+    'did you mean maxBytes?',
+  )
+  refuses(() => resolveReadOptions(loose({ form: 0 })), TypeError, 'did you mean from?')
+  refuses(
+    () => resolveCommitOptions(loose({ Durability: 'os' })),
+    TypeError,
+    'did you mean durability?',
+  )
+})
+
+test('an unknown option that resembles none is refused without a hint', () => {
+  assert.throws(() => resolveLogOptions(loose({ compressionCodec: 1 })), {
+    name: 'TypeError',
+    message: 'the log: unknown option compressionCodec',
+  })
+})
+
+for (const [name, below] of [
+  ['maxPendingBytes', 0],
+  ['maxOpenFiles', 7],
+  ['cacheBytes', -1],
+  ['maxConcurrentSyncs', 0],
+  ['flushBytes', 0],
+  ['flushIntervalMs', 0],
+  ['readOnlyPollMs', 0],
+  ['retentionCheckIntervalMs', 0],
+] as const) {
+  test(`${name} takes ${below + 1}, and nothing below it, no fraction and no other type`, () => {
+    const resolve = (value: unknown) => resolveLogOptions(loose({ [name]: value }))
+    assert.equal(resolve(below + 1)[name], below + 1)
+    refuses(() => resolve(below), RangeError, name, `is ${below};`, String(below + 1))
+    refuses(() => resolve(below + 1.5), RangeError, name)
+    refuses(() => resolve(Number.NaN), RangeError, name)
+    refuses(() => resolve(2 ** 53), RangeError, name)
+    refuses(() => resolve('9'), TypeError, name, "'9'")
+    refuses(() => resolve(null), TypeError, name, 'null')
+  })
+}
+
+test('options of the log that are no numbers are held to their types', () => {
+  refuses(() => resolveLogOptions(loose('x')), TypeError, 'an object')
+  refuses(() => resolveLogOptions(loose({ topics: 1 })), TypeError, 'topics is 1')
+  refuses(
+    () => resolveLogOptions(loose({ durability: 'none' })),
+    RangeError,
+    "'none'",
+    "'disk' or 'os'",
+  )
+  refuses(() => resolveLogOptions(loose({ durability: 1 })), TypeError, 'durability is 1')
+  refuses(() => resolveLogOptions(loose({ readOnly: 1 })), TypeError, 'readOnly is 1')
+  refuses(() => resolveLogOptions(loose({ breakLock: '' })), RangeError, 'breakLock')
+  refuses(() => resolveLogOptions(loose({ breakLock: true })), TypeError, 'breakLock')
+  refuses(() => resolveLogOptions({ clock: loose<Clock>({}) }), TypeError, 'clock', 'a Clock')
+  refuses(
+    () => resolveLogOptions({ fileSystem: loose<FileSystem>(null) }),
+    TypeError,
+    'fileSystem',
+    'a FileSystem',
+  )
+  refuses(() => resolveLogOptions({ maxConcurrentSyncs: 1025 }), RangeError, 'from 1 to 1024')
+})
+
+test('a topic takes what it leaves out from the log, then from the defaults', () => {
+  const log = { durability: 'os', flushIntervalMs: 50 } as const
+  assert.deepEqual(resolveTopicConfig({}, log), { ...TOPIC_CONFIG_DEFAULTS, ...log })
+  assert.deepEqual(resolveTopicConfig({ durability: 'disk', retentionMs: 5 }, log), {
+    ...TOPIC_CONFIG_DEFAULTS,
+    durability: 'disk',
+    flushIntervalMs: 50,
+    retentionMs: 5,
+  })
+  assert.equal(TOPIC_CONFIG_DEFAULTS.retentionMs, -1)
+  assert.equal(TOPIC_CONFIG_DEFAULTS.retentionBytes, -1)
+})
+
+test('the configuration of a topic is held to its ranges', () => {
+  const MAX = 2 ** 31 - 1
+  const ranges = [
+    ['segmentBytes', 1024, MAX],
+    ['segmentMs', 1, Number.MAX_SAFE_INTEGER],
+    ['indexIntervalBytes', 0, Number.MAX_SAFE_INTEGER],
+    ['segmentIndexBytes', 24, MAX],
+    ['retentionMs', -1, Number.MAX_SAFE_INTEGER],
+    ['retentionBytes', -1, Number.MAX_SAFE_INTEGER],
+    ['maxMessageBytes', 61, MAX],
+    ['flushIntervalMs', 1, Number.MAX_SAFE_INTEGER],
+  ] as const
+  for (const [name, minimum, maximum] of ranges) {
+    checkTopicConfig({ [name]: minimum })
+    checkTopicConfig({ [name]: maximum })
+    refuses(
+      () => checkTopicConfig({ [name]: minimum - 1 }, 'topic t'),
+      RangeError,
+      `topic t: ${name}`,
+    )
+    refuses(() => checkTopicConfig({ [name]: maximum + 1 }), RangeError, name)
+    refuses(() => checkTopicConfig(loose({ [name]: '1' })), TypeError, name)
+  }
+  refuses(() => checkTopicConfig(loose({ timestampType: 'x' })), RangeError, "'CreateTime'")
+  refuses(() => checkTopicConfig(loose({ durability: 'x' })), RangeError, "'disk' or 'os'")
+  refuses(() => checkTopicConfig(loose(null)), TypeError, 'an object')
+})
+
+test('names without a value are no part of a given configuration', () => {
+  assert.deepEqual(givenConfig(loose({ retentionMs: undefined, segmentMs: 5 })), { segmentMs: 5 })
+})
+
+test('produce without options allocates nothing', () => {
+  assert.equal(resolveProduceOptions(), resolveProduceOptions())
+  assert.deepEqual(resolveProduceOptions({}), resolveProduceOptions())
+})
+
+test('the options of produce are kept and checked', () => {
+  const { signal } = new AbortController()
+  const given = { durability: 'os', partition: 2, expectedOffset: 0, signal } as const
+  assert.deepEqual(resolveProduceOptions(given), given)
+  refuses(() => resolveProduceOptions({ partition: -1 }), RangeError, 'partition is -1')
+  refuses(() => resolveProduceOptions({ expectedOffset: 1.5 }), RangeError, 'expectedOffset is 1.5')
+  refuses(() => resolveProduceOptions(loose({ signal: {} })), TypeError, 'an AbortSignal')
+  refuses(() => resolveProduceOptions(loose(5)), TypeError, 'produce')
+})
+
+test('fetch needs a partition and an offset and has defaults for the rest', () => {
+  assert.deepEqual(resolveFetchOptions({ partition: 1, offset: 7 }), {
+    partition: 1,
+    offset: 7,
+    maxBytes: 1024 * 1024,
+    maxRecords: Number.POSITIVE_INFINITY,
+    minBytes: 1,
+    maxWaitMs: 0,
+    signal: undefined,
+    onCorrupt: 'throw',
+  })
+  refuses(() => resolveFetchOptions(loose(undefined)), TypeError, 'partition and offset')
+  refuses(() => resolveFetchOptions(loose({ offset: 0 })), TypeError, 'partition is undefined')
+  refuses(() => resolveFetchOptions(loose({ partition: 0 })), TypeError, 'offset is undefined')
+})
+
+test('the options of fetch are held to their ranges', () => {
+  const resolve = (more: Partial<FetchOptions>) =>
+    resolveFetchOptions({ partition: 0, offset: 0, ...more })
+  assert.equal(resolve({ minBytes: 0 }).minBytes, 0)
+  assert.equal(
+    resolve({ maxRecords: Number.POSITIVE_INFINITY }).maxRecords,
+    Number.POSITIVE_INFINITY,
+  )
+  assert.equal(resolve({ onCorrupt: 'skip' }).onCorrupt, 'skip')
+  refuses(() => resolve({ offset: -1 }), RangeError, 'offset is -1')
+  refuses(() => resolve({ maxBytes: 0 }), RangeError, 'maxBytes is 0')
+  refuses(() => resolve({ maxRecords: 0 }), RangeError, 'maxRecords is 0')
+  refuses(() => resolve({ minBytes: -1 }), RangeError, 'minBytes is -1')
+  refuses(() => resolve({ maxWaitMs: -1 }), RangeError, 'maxWaitMs is -1')
+  refuses(() => resolve(loose({ onCorrupt: 'ignore' })), RangeError, "'throw' or 'skip'")
+})
+
+test('read starts at the beginning of all partitions and goes on, unless it is told otherwise', () => {
+  assert.deepEqual(resolveReadOptions(), {
+    partitions: undefined,
+    from: { kind: 'earliest' },
+    until: undefined,
+    maxBytes: 1024 * 1024,
+    signal: undefined,
+    onCorrupt: 'throw',
+  })
+})
+
+test('read starts at an offset, a time or an end', () => {
+  const from = (given: ReadOptions['from']) => resolveReadOptions(loose({ from: given })).from
+  assert.deepEqual(from(5), { kind: 'offset', offset: 5 })
+  assert.deepEqual(from(new Date(9)), { kind: 'timestamp', timestamp: 9 })
+  assert.deepEqual(from({ timestamp: 9 }), { kind: 'timestamp', timestamp: 9 })
+  assert.deepEqual(from('earliest'), { kind: 'earliest' })
+  assert.deepEqual(from('latest'), { kind: 'latest' })
+  refuses(() => from(-1), RangeError, 'from is -1')
+  refuses(() => from(loose('first')), RangeError, "from is 'first'", "'earliest' or 'latest'")
+  refuses(() => from(loose(null)), TypeError, 'from is null')
+  refuses(() => from(new Date(Number.NaN)), RangeError, 'from is NaN')
+  refuses(() => from(loose({ timestamp: 'x' })), TypeError, "from.timestamp is 'x'")
+})
+
+test('read takes one partition or several, each once', () => {
+  assert.deepEqual(resolveReadOptions({ partition: 3 }).partitions, [3])
+  assert.deepEqual(resolveReadOptions({ partitions: [2, 0] }).partitions, [2, 0])
+  refuses(() => resolveReadOptions({ partition: 0, partitions: [0] }), TypeError, 'both')
+  refuses(() => resolveReadOptions({ partitions: [] }), RangeError, 'at least one')
+  refuses(() => resolveReadOptions({ partitions: [1, 1] }), RangeError, '[1,1]')
+  refuses(() => resolveReadOptions({ partitions: loose(1) }), TypeError, 'an array')
+  refuses(() => resolveReadOptions({ partitions: [-1] }), RangeError, 'partition is -1')
+})
+
+test('an offset to read from needs a single partition', () => {
+  refuses(() => resolveReadOptions({ partitions: [0, 1], from: 5 }), TypeError, 'single partition')
+  assert.equal(resolveReadOptions({ partitions: [1], from: 5 }).from.kind, 'offset')
+})
+
+test('read ends at the end or not at all', () => {
+  assert.equal(resolveReadOptions({ until: 'end' }).until, 'end')
+  refuses(() => resolveReadOptions(loose({ until: 5 })), TypeError, "'end'")
+})
+
+test('commitOffset takes a durability', () => {
+  assert.equal(resolveCommitOptions(), resolveCommitOptions())
+  assert.deepEqual(resolveCommitOptions({ durability: 'disk' }), { durability: 'disk' })
+  refuses(() => resolveCommitOptions(loose({ durability: 'x' })), RangeError, "'disk' or 'os'")
+})
