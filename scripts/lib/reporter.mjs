@@ -2,6 +2,7 @@
 import path from 'node:path'
 import { inspect } from 'node:util'
 
+/** What test/support/needs-flock.ts prints: names of tests, joined. */
 const NEEDS = /^needs fs-ext: (.+)$/gm
 /** How much of a crashed file's output is shown, in characters. */
 const OUTPUT_SHOWN = 4000
@@ -30,7 +31,9 @@ class Report {
   }
 
   #note(text) {
-    for (const [, what] of text.matchAll(NEEDS)) this.#notRun.add(what.trim())
+    for (const [, names] of text.matchAll(NEEDS)) {
+      for (const name of names.split('; ')) this.#notRun.add(name.trim())
+    }
   }
 
   started(data) {
