@@ -159,16 +159,6 @@ export class OffsetState {
     return transactions
   }
 
-  /** An undecided transaction's records stand in the log once more, the first of them at `baseOffset`. */
-  movePending(producerId: number, records: readonly StoredRecord[], baseOffset: number): void {
-    const transaction = this.#undecided.get(producerId)
-    if (transaction === undefined) return
-    for (const [i, record] of records.entries()) {
-      const id = slotId(record.key, decodeKey(record.key))
-      transaction.records.set(id, { ...record, offset: baseOffset + i })
-    }
-  }
-
   #addPending(producer: TransactionProducer, record: PendingRecord): void {
     let transaction = this.#undecided.get(producer.producerId)
     if (transaction === undefined) {

@@ -146,10 +146,7 @@ export class StoredOffsets {
     await this.#appendInChunks(this.state.tombstones(this.#options.clock.now()), 'os')
     for (const { records, ...producer } of this.state.undecided()) {
       for (const chunk of chunksOf(records)) {
-        const appended = await this.#log.appendTransactional?.(recordSetOf(chunk), producer)
-        if (appended !== undefined) {
-          this.state.movePending(producer.producerId, chunk, appended.baseOffset)
-        }
+        await this.#log.appendTransactional?.(recordSetOf(chunk), producer)
       }
     }
     return baseOffset
