@@ -1,0 +1,248 @@
+import type { FileHandle, FileSystem, OpenMode } from '../types.ts'
+import type { Semaphore } from '../util/semaphore.ts'
+
+/**
+ * Bounds the open handles of data files (`.log`). A handle is opened when its file is first used and closed when
+ * another file needs the place, least recently used first; a file with unsynced bytes is synced before that, since
+ * a write error that the kernel has still to report can be lost with the last handle.
+ *
+ * Who calls the synchronous operations of a `DataFile` first makes sure that it `isReady`, else waits for
+ * `makeRoom`, and calls with no `await` in between.
+ */
+export class FileCache {
+  readonly fileSystem: FileSystem
+  /** Bounds the syncs in flight over the whole log. */
+  readonly syncs: Semaphore
+  readonly #maxOpenFiles: number
+  readonly #open = new Set<DataFile>()
+  #idleWaiters: (() => void)[] = []
+  #tick = 0
+
+  constructor(fileSystem: FileSystem, syncs: Semaphore, maxOpenFiles: number) {
+    this.fileSystem = fileSystem
+    this.syncs = syncs
+    this.#maxOpenFiles = maxOpenFiles
+  }
+
+  get openFiles(): number {
+    return this.#open.size
+  }
+
+  /** There is a place for one more handle, or an idle clean one whose place can be had at once. */
+  hasRoom(): boolean {
+    return this.#open.size < this.#maxOpenFiles || this.#victim(true) !== undefined
+  }
+
+  /** Resolves when `hasRoom`; syncs and closes the least recently used handle where all have unsynced bytes. */
+  async makeRoom(): Promise<void> {
+    while (!this.hasRoom()) {
+      const victim = this.#victim(false)
+      if (victim === undefined) {
+        await new Promise<void>((resolve) => this.#idleWaiters.push(resolve))
+      } else {
+        // A failed sync is told to the file's owner; its handle is of no more use to anyone.
+        await victim.sync().catch(ignore)
+      }
+    }
+  }
+
+  /** For `DataFile`: a handle is opened; another one may be closed for it. */
+  admit(file: DataFile): void {
+    if (this.#open.size >= this.#maxOpenFiles) this.#victim(true)?.closeHandle()
+    this.#open.add(file)
+  }
+
+  /** For `DataFile`: its handle was closed. */
+  dismiss(file: DataFile): void {
+    this.#open.delete(file)
+    this.wakeWaiters()
+  }
+
+  /** For `DataFile`: it has become idle. */
+  wakeWaiters(): void {
+    if (this.#idleWaiters.length === 0) return
+    const waiters = this.#idleWaiters
+    this.#idleWaiters = []
+    for (const wake of waiters) wake()
+  }
+
+  /** For `DataFile`: the time of its last use, in uses. */
+  nextTick(): number {
+    this.#tick += 1
+    return this.#tick
+  }
+
+  #victim(clean: boolean): DataFile | undefined {
+    let oldest: DataFile | undefined
+    for (const file of this.#open) {
+      if (file.isBusy || (clean && file.isDirty)) continue
+      if (oldest === undefined || file.lastUse < oldest.lastUse) oldest = file
+    }
+    return oldest
+  }
+}
+
+/** A `.log` file by its path; its handle comes and goes. */
+export class DataFile {
+  readonly #files: FileCache
+  #path: string
+  #handle: FileHandle | undefined
+  #mode: OpenMode
+  #operations = 0
+  #lastWrite = 0
+  #lastSyncedWrite = 0
+  /** Told when a sync fails, also one that was made to free a handle. */
+  onSyncFailure: ((error: unknown) => void) | undefined = undefined
+  /** For `FileCache`. */
+  lastUse = 0
+
+  private constructor(files: FileCache, path: string, mode: OpenMode) {
+    this.#files = files
+    this.#path = path
+    this.#mode = mode
+  }
+
+  /** An existing file; opened at its first use. */
+  static existing(files: FileCache, path: string, readOnly: boolean): DataFile {
+    return new DataFile(files, path, readOnly ? 'read' : 'write')
+  }
+
+  /** Makes a new file (`EEXIST` if there is one) and opens it; the caller has made sure of room. */
+  static create(files: FileCache, path: string): DataFile {
+    const file = new DataFile(files, path, 'create')
+    file.#opened()
+    file.#mode = 'write'
+    return file
+  }
+
+  get path(): string {
+    return this.#path
+  }
+
+  get isDirty(): boolean {
+    return this.#lastWrite > this.#lastSyncedWrite
+  }
+
+  get isBusy(): boolean {
+    return this.#operations > 0
+  }
+
+  isReady(): boolean {
+    return this.#handle !== undefined || this.#files.hasRoom()
+  }
+
+  /** Resolves when a synchronous operation may be called at once. */
+  async ready(): Promise<void> {
+    while (!this.isReady()) await this.#files.makeRoom()
+  }
+
+  sizeSync(): number {
+    return this.#opened().sizeSync()
+  }
+
+  readSync(buffer: Uint8Array, offset: number, length: number, position: number): number {
+    return this.#opened().readSync(buffer, offset, length, position)
+  }
+
+  async read(
+    buffer: Uint8Array,
+    offset: number,
+    length: number,
+    position: number,
+  ): Promise<number> {
+    await this.ready()
+    return this.#during((handle) => handle.read(buffer, offset, length, position))
+  }
+
+  writeSync(buffer: Uint8Array, offset: number, length: number, position: number): void {
+    const handle = this.#opened()
+    this.#lastWrite += 1
+    handle.writeSync(buffer, offset, length, position)
+  }
+
+  async write(buffer: Uint8Array, offset: number, length: number, position: number): Promise<void> {
+    await this.ready()
+    this.#lastWrite += 1
+    return this.#during((handle) => handle.write(buffer, offset, length, position))
+  }
+
+  async truncate(size: number): Promise<void> {
+    await this.ready()
+    this.#lastWrite += 1
+    return this.#during((handle) => handle.truncate(size))
+  }
+
+  /** Resolves when all that was written before the call is on the disk. */
+  async sync(): Promise<void> {
+    if (!this.isDirty) return
+    await this.ready()
+    await this.#during((handle) =>
+      this.#files.syncs.run(async () => {
+        const covered = this.#lastWrite
+        try {
+          await handle.sync()
+        } catch (error) {
+          this.onSyncFailure?.(error)
+          throw error
+        } finally {
+          this.#lastSyncedWrite = Math.max(this.#lastSyncedWrite, covered)
+        }
+      }),
+    )
+  }
+
+  /** Waits for operations under way, then closes the handle; the file can be used again. Syncs nothing. */
+  async close(): Promise<void> {
+    while (this.#operations > 0) {
+      await new Promise<void>((resolve) => {
+        this.#onIdle.push(resolve)
+      })
+    }
+    this.closeHandle()
+  }
+
+  /** For `FileCache`, on idle files, and for owners that know that nothing is under way. */
+  closeHandle(): void {
+    const handle = this.#handle
+    if (handle === undefined) return
+    this.#handle = undefined
+    this.#files.dismiss(this)
+    handle.closeSync()
+  }
+
+  /** Renames the file, which must be closed: other systems refuse to rename an open one. */
+  async rename(path: string): Promise<void> {
+    await this.close()
+    await this.#files.fileSystem.rename(this.#path, path)
+    this.#path = path
+  }
+
+  #onIdle: (() => void)[] = []
+
+  #opened(): FileHandle {
+    this.lastUse = this.#files.nextTick()
+    if (this.#handle !== undefined) return this.#handle
+    const handle = this.#files.fileSystem.openSync(this.#path, this.#mode)
+    this.#files.admit(this)
+    this.#handle = handle
+    return handle
+  }
+
+  async #during<T>(operation: (handle: FileHandle) => Promise<T>): Promise<T> {
+    const handle = this.#opened()
+    this.#operations += 1
+    try {
+      return await operation(handle)
+    } finally {
+      this.#operations -= 1
+      if (this.#operations === 0) {
+        const waiting = this.#onIdle
+        this.#onIdle = []
+        for (const wake of waiting) wake()
+        this.#files.wakeWaiters()
+      }
+    }
+  }
+}
+
+function ignore(): void {}

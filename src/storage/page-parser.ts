@@ -1,0 +1,121 @@
+import type { BatchFault } from '../codec/batch.ts'
+import {
+  BATCH_HEADER_BYTES,
+  baseOffsetAt,
+  batchSizeAt,
+  checkBatch,
+  checkBatchHeader,
+  lastOffsetAt,
+} from '../codec/batch.ts'
+import type { PageRequest } from './page.ts'
+import type { Segment } from './segment.ts'
+
+/** Bytes read from a segment at a position, in which an offset is looked for. */
+export interface Window {
+  readonly buffer: Buffer
+  readonly segment: Segment
+  /** Of the buffer's first byte, in the .log; a batch starts there. */
+  readonly position: number
+  /** No batch here has a lower base offset. */
+  readonly nextOffset: number
+}
+
+/** What a window holds of what was asked for. */
+export type Parsed =
+  /** Verified batches, [start, end) of the buffer; empty where the next batch is not for readers yet. */
+  | { readonly kind: 'batches'; readonly start: number; readonly end: number }
+  /** Read on at `position`, at least `bytes`. */
+  | {
+      readonly kind: 'onward'
+      readonly position: number
+      readonly bytes: number
+      readonly nextOffset: number
+    }
+  /** The batch at `position` fails its checks. */
+  | {
+      readonly kind: 'fault'
+      readonly position: number
+      readonly fault: BatchFault | 'offset-order'
+      readonly nextOffset: number
+    }
+
+/** Walks to the batch that holds the offset, then takes what is whole and good from there on. Pure but for `segment.verified`. */
+export function parseWindow(window: Window, request: PageRequest): Parsed {
+  const { buffer, segment, position } = window
+  let { nextOffset } = window
+  let at = 0
+  for (;;) {
+    const left = segment.sizeBytes - position - at
+    if (at + BATCH_HEADER_BYTES > buffer.length && left >= BATCH_HEADER_BYTES) {
+      return { kind: 'onward', position: position + at, bytes: BATCH_HEADER_BYTES, nextOffset }
+    }
+    if (left <= 0) return { kind: 'onward', position: position + at, bytes: 0, nextOffset }
+    const fault = headerFault(buffer, at, left, nextOffset)
+    if (fault !== undefined) return { kind: 'fault', position: position + at, fault, nextOffset }
+    const size = batchSizeAt(buffer, at)
+    if (lastOffsetAt(buffer, at) >= request.offset) {
+      if (at + size <= buffer.length) return takeBatches(window, at, request, nextOffset)
+      return { kind: 'onward', position: position + at, bytes: size, nextOffset }
+    }
+    nextOffset = lastOffsetAt(buffer, at) + 1
+    at += size
+  }
+}
+
+/** The end of the whole batches from `start` on that one request may have; they are known to be good. */
+export function wholeBatches(
+  buffer: Buffer,
+  start: number,
+  limit: number,
+  request: PageRequest,
+): number {
+  let end = start
+  while (end < limit) {
+    const size = batchSizeAt(buffer, end)
+    if (baseOffsetAt(buffer, end) >= request.end) break
+    if (end > start && end + size - start > request.maxBytes) break
+    end += size
+  }
+  return end
+}
+
+function takeBatches(window: Window, start: number, request: PageRequest, first: number): Parsed {
+  const { buffer, segment, position } = window
+  let nextOffset = first
+  let end = start
+  while (end + BATCH_HEADER_BYTES <= buffer.length) {
+    let fault: ReturnType<typeof headerFault> = headerFault(
+      buffer,
+      end,
+      segment.sizeBytes - position - end,
+      nextOffset,
+    )
+    const size = fault === undefined ? batchSizeAt(buffer, end) : 0
+    if (fault === undefined) {
+      if (baseOffsetAt(buffer, end) >= request.end) break
+      if (end + size > buffer.length) break
+      if (end > start && end + size - start > request.maxBytes) break
+      const from = position + end
+      if (!segment.isVerified(from, from + size)) fault = checkBatch(buffer, end, size)
+    }
+    if (fault !== undefined) {
+      if (end > start) break
+      return { kind: 'fault', position: position + end, fault, nextOffset }
+    }
+    nextOffset = lastOffsetAt(buffer, end) + 1
+    end += size
+  }
+  if (end > start) segment.verified(position + start, position + end)
+  return { kind: 'batches', start, end }
+}
+
+function headerFault(
+  buffer: Buffer,
+  at: number,
+  available: number,
+  nextOffset: number,
+): BatchFault | 'offset-order' | undefined {
+  const fault = checkBatchHeader(buffer, at, available)
+  if (fault !== undefined) return fault
+  return baseOffsetAt(buffer, at) < nextOffset ? 'offset-order' : undefined
+}

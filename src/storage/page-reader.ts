@@ -1,0 +1,262 @@
+import { BATCH_HEADER_BYTES, batchSizeAt, lastOffsetAt, readBatchHeader } from '../codec/batch.ts'
+import { recordPositions } from '../codec/record-table.ts'
+import { CorruptLogError, LogError } from '../errors.ts'
+import type { StorageEnvironment } from './environment.ts'
+import { rebuildIndexes } from './index-rebuild.ts'
+import type { Page, PageRequest } from './page.ts'
+import type { Parsed } from './page-parser.ts'
+import { parseWindow, wholeBatches } from './page-parser.ts'
+import type { ReadHint } from './read-hints.ts'
+import { ReadHints } from './read-hints.ts'
+import { RecordTables } from './record-tables.ts'
+import type { Segment } from './segment.ts'
+import type { SegmentList } from './segment-list.ts'
+import { findValidBatch, readRange } from './segment-scan.ts'
+import type { Tail } from './tail.ts'
+
+/** Up to this size a read is made at once; a larger one goes to the thread pool. */
+const SYNC_READ_BYTES = 64 * 1024
+/** A request for at most this many records is a look-up: it reads little, and remembers where the records stand. */
+const LOOKUP_RECORDS = 64
+const LOOKUP_BYTES = 16 * 1024
+/** From this size on a batch gets a table when only some of its records are asked for. */
+const TABLE_BATCH_BYTES = 4 * 1024
+
+/** Where a read begins, and how it was found. */
+interface Place {
+  readonly segment: Segment
+  readonly position: number
+  readonly hint: ReadHint | undefined
+}
+
+/**
+ * Reads pages of one partition: from the tail in memory, else by one read of a range of a file. A batch is verified
+ * when it is first read from the disk. An index is a hint: if the batch that it leads to is not what it says, the
+ * index is built again from the data, and only what then still fails is damage.
+ */
+export class PageReader {
+  readonly #where: string
+  readonly #segments: SegmentList
+  readonly #tail: Tail
+  readonly #tables: RecordTables
+  readonly #hints = new ReadHints()
+  readonly #isReadOnly: boolean
+  /** Told the name of an index that was wrong, and was built again. */
+  onIndexRebuilt: ((file: string) => void) | undefined = undefined
+
+  constructor(where: string, segments: SegmentList, tail: Tail, environment: StorageEnvironment) {
+    this.#where = where
+    this.#segments = segments
+    this.#tail = tail
+    this.#tables = new RecordTables(environment.cache)
+    this.#isReadOnly = environment.readOnly
+  }
+
+  /** Answers at once where the bytes are in memory or few. */
+  read(request: PageRequest): Page | Promise<Page> {
+    const page = this.#fromTail(request) ?? this.#fromTable(request)
+    if (page !== undefined) return page
+    const hint = this.#hints.find(request.offset)
+    const segment = hint?.segment ?? this.#segments.find(request.offset)
+    if (!segment.file.isReady()) return this.#readLater(segment, request)
+    const place = this.#placeIn(segment, hint, request)
+    const bytes = Math.min(wantedBytes(request), segment.sizeBytes - place.position)
+    if (bytes <= 0 || bytes > SYNC_READ_BYTES) return this.#readFrom(place, request)
+    const buffer = Buffer.allocUnsafe(bytes)
+    const read = segment.file.readSync(buffer, 0, bytes, place.position)
+    const window = {
+      buffer: buffer.subarray(0, read),
+      segment,
+      position: place.position,
+      nextOffset: segment.baseOffset,
+    }
+    const parsed = parseWindow(window, request)
+    if (parsed.kind === 'batches') return this.#page(window.buffer, parsed, place, request)
+    return this.#readFrom(place, request)
+  }
+
+  /** Remembers where the records of the page's batch at `at` stand, if looking that up again would be dear. */
+  remember(page: Page, at: number): void {
+    const size = batchSizeAt(page.buffer, at)
+    if (page.run !== undefined || size < TABLE_BATCH_BYTES) return
+    const header = readBatchHeader(page.buffer, at)
+    if (header.codec !== 0 || this.#tables.find(header.baseOffset) !== undefined) return
+    const table = recordPositions(page.buffer, at + BATCH_HEADER_BYTES, at + size, header)
+    this.#tables.add(page.segment, page.position + at - page.start, table)
+  }
+
+  /** Segments were removed. */
+  forget(): void {
+    this.#tables.clear()
+    this.#hints.clear()
+  }
+
+  #fromTail(request: PageRequest): Page | undefined {
+    const run = this.#tail.find(request.offset)
+    if (run === undefined) return undefined
+    const { buffer } = run.chunk
+    const start = run.placeOf(request.offset)
+    const end = wholeBatches(buffer, start, run.end, request)
+    run.chunk.isShared = true
+    const place = {
+      segment: run.segment,
+      position: run.filePosition + start - run.start,
+      hint: undefined,
+    }
+    return this.#page(buffer, { kind: 'batches', start, end }, place, request, start)
+  }
+
+  #fromTable(request: PageRequest): Page | undefined {
+    if (request.maxRecords > LOOKUP_RECORDS) return undefined
+    const known = this.#tables.find(request.offset)
+    if (known === undefined || !known.segment.file.isReady()) return undefined
+    const { table, segment, position } = known
+    const first = table.indexOf(request.offset)
+    const wanted = Math.min(request.maxRecords, table.count - first)
+    if (wanted === 0 || table.header.lastOffset >= request.end) return undefined
+    const from = table.positionAt(first)
+    let count = 1
+    while (count < wanted && table.positionAt(first + count + 1) - from <= request.maxBytes)
+      count += 1
+    const bytes = table.positionAt(first + count) - from
+    if (bytes > SYNC_READ_BYTES) return undefined
+    const buffer = Buffer.allocUnsafe(bytes)
+    if (segment.file.readSync(buffer, 0, bytes, position + from) < bytes) return undefined
+    const isLast = first + count === table.count
+    const nextOffset = isLast ? table.header.lastOffset + 1 : table.offsetAt(first + count)
+    return {
+      buffer,
+      start: 0,
+      end: bytes,
+      nextOffset,
+      segment,
+      position: position + from,
+      run: { table, count },
+    }
+  }
+
+  /** The file is ready. An index that cannot even be read counts as empty here; what it leads to is checked. */
+  #placeIn(segment: Segment, hint: ReadHint | undefined, request: PageRequest): Place {
+    if (hint !== undefined) return { segment, position: hint.position, hint }
+    try {
+      return { segment, position: segment.positionFor(request.offset), hint }
+    } catch (error) {
+      if (!(error instanceof CorruptLogError)) throw error
+      segment.resetIndexes()
+      return { segment, position: 0, hint }
+    }
+  }
+
+  async #readLater(segment: Segment, request: PageRequest): Promise<Page> {
+    await segment.file.ready()
+    return this.read(request)
+  }
+
+  async #readFrom(start: Place, request: PageRequest): Promise<Page> {
+    let { segment, position } = start
+    let mayRebuild = start.hint === undefined && !segment.wereIndexesRebuilt
+    let nextOffset = segment.baseOffset
+    let needed = 0
+    for (;;) {
+      const size = await segment.measure()
+      if (position >= size) {
+        const next = this.#segments.after(segment)
+        if (next === undefined) return emptyPage(segment, position, request.end)
+        segment = next
+        position = 0
+        nextOffset = segment.baseOffset
+        continue
+      }
+      const bytes = Math.min(Math.max(wantedBytes(request), needed), size - position)
+      const buffer = await readRange(segment.file, position, bytes)
+      const window = { buffer, segment, position, nextOffset }
+      const parsed = parseWindow(window, request)
+      if (parsed.kind === 'batches') {
+        return this.#page(buffer, parsed, { ...start, segment, position }, request)
+      }
+      nextOffset = parsed.nextOffset
+      if (parsed.kind === 'onward') {
+        position = parsed.position
+        needed = parsed.bytes
+      } else if (mayRebuild) {
+        mayRebuild = false
+        await this.#rebuild(segment)
+        position = segment.positionFor(request.offset)
+        nextOffset = segment.baseOffset
+      } else {
+        position = await this.#passDamage(segment, parsed, request)
+      }
+    }
+  }
+
+  async #rebuild(segment: Segment): Promise<void> {
+    await rebuildIndexes(segment)
+    if (!this.#isReadOnly && segment !== this.#segments.active) await segment.saveIndexes()
+    this.onIndexRebuilt?.(segment.pathOf('index'))
+  }
+
+  /** Throws what the reader is to be told, or answers with the position behind the damage. */
+  async #passDamage(segment: Segment, fault: Fault, request: PageRequest): Promise<number> {
+    const { position } = fault
+    if (!segment.lostRegions.has(position) && request.onCorrupt === 'throw') {
+      const file = segment.file.path
+      if (fault.fault === 'unsupported-magic') {
+        throw new LogError(
+          'UNSUPPORTED_MAGIC',
+          `${file}, byte ${position}: ${this.#where} holds a batch of magic 0 or 1`,
+        )
+      }
+      throw new CorruptLogError(file, position, faultText(fault.fault))
+    }
+    const limit = this.#segments.after(segment)?.baseOffset ?? request.end
+    const range = { from: position + 1, to: segment.sizeBytes, nextOffset: fault.nextOffset }
+    const next = await findValidBatch(segment.file, range, limit)
+    return next === -1 ? segment.sizeBytes : next
+  }
+
+  /** `base`: the place in the buffer that `place.position` stands for. */
+  #page(buffer: Buffer, parsed: Batches, place: Place, request: PageRequest, base = 0): Page {
+    const { start, end } = parsed
+    const { segment } = place
+    const position = place.position + start - base
+    if (end === start) return emptyPage(segment, position, request.end)
+    const nextOffset = nextOffsetOf(buffer, start, end)
+    this.#hints.add({ offset: nextOffset, segment, position: position + end - start }, place.hint)
+    return { buffer, start, end, nextOffset, segment, position, run: undefined }
+  }
+}
+
+type Fault = Extract<Parsed, { kind: 'fault' }>
+type Batches = Extract<Parsed, { kind: 'batches' }>
+
+function wantedBytes(request: PageRequest): number {
+  const bytes =
+    request.maxRecords <= LOOKUP_RECORDS
+      ? Math.min(request.maxBytes, LOOKUP_BYTES)
+      : request.maxBytes
+  return Math.max(bytes, BATCH_HEADER_BYTES)
+}
+
+function nextOffsetOf(buffer: Buffer, start: number, end: number): number {
+  let last = start
+  for (let at = start; at < end; at += batchSizeAt(buffer, at)) last = at
+  return lastOffsetAt(buffer, last) + 1
+}
+
+function emptyPage(segment: Segment, position: number, nextOffset: number): Page {
+  const buffer = Buffer.alloc(0)
+  return { buffer, start: 0, end: 0, nextOffset, segment, position, run: undefined }
+}
+
+function faultText(fault: Fault['fault']): string {
+  switch (fault) {
+    case 'bad-crc':
+      return 'a record batch fails its CRC'
+    case 'truncated':
+      return 'a record batch is longer than the file'
+    case 'offset-order':
+      return 'a record batch has an offset that was already there'
+    default:
+      return 'the bytes are not a record batch'
+  }
+}

@@ -1,0 +1,396 @@
+import path from 'node:path'
+import type { RecordSet } from '../codec/record-set.ts'
+import type { LogError } from '../errors.ts'
+import type { PartitionDescription, TopicConfig } from '../types.ts'
+import { errorCode, isDiskFull } from '../util/error-code.ts'
+import { Mutex } from '../util/mutex.ts'
+import type { AppendCall } from './append-call.ts'
+import type { AppendTarget } from './appender.ts'
+import { Appender, diskFullError } from './appender.ts'
+import {
+  formatLeaderEpochs,
+  parseLeaderEpochs,
+  readFileIfThere,
+  replaceFile,
+} from './checkpoint.ts'
+import type { StorageEnvironment } from './environment.ts'
+import { LEADER_EPOCH_CHECKPOINT, segmentFileName } from './file-names.ts'
+import type { Page, PageRequest } from './page.ts'
+import { PageReader } from './page-reader.ts'
+import { listPartition } from './partition-directory.ts'
+import type { ProducerStates } from './producer-state.ts'
+import type { MutableReport, RecoveredPartition, Repair } from './recovery.ts'
+import { openPartition } from './recovery.ts'
+import { Segment } from './segment.ts'
+import type { SegmentList } from './segment-list.ts'
+import { Tail } from './tail.ts'
+import { TailFollower } from './tail-follower.ts'
+import { findOffsetByTime } from './time-lookup.ts'
+
+/** After so many bytes a flush also writes a producer snapshot, so that recovery never walks further back. */
+const SNAPSHOT_BYTES = 16 * 1024 * 1024
+
+export interface PartitionOptions {
+  readonly environment: StorageEnvironment
+  readonly topic: string
+  readonly partition: number
+  /** `<data-dir>/<topic>-<partition>`; it exists. */
+  readonly directory: string
+  readonly config: TopicConfig
+  readonly isClean: boolean
+  readonly recoveryPoint: number
+  readonly logStartOffset: number
+}
+
+/** One partition: it alone knows that there is more than one segment. */
+export class PartitionLog implements AppendTarget {
+  readonly topic: string
+  readonly partition: number
+  readonly name: string
+  readonly directory: string
+  /** What opening it found and did. */
+  readonly report: MutableReport
+  /** Told when the high watermark or the log start has moved, or the partition was closed to writes. */
+  onChange: (() => void) | undefined = undefined
+  readonly #environment: StorageEnvironment
+  readonly #segments: SegmentList
+  readonly #producers: ProducerStates
+  readonly #tail: Tail
+  readonly #reader: PageReader
+  readonly #appender: Appender
+  readonly #follower: TailFollower | undefined
+  readonly #deletions = new Mutex()
+  #config: TopicConfig
+  #logStartOffset: number
+  #repairs: Repair[]
+  #repairing: Promise<void> | undefined
+  #bytesAtSnapshot = 0
+  #snapshotOffset = -1
+
+  private constructor(options: PartitionOptions, recovered: RecoveredPartition) {
+    const { environment, topic, partition, directory, config } = options
+    this.topic = topic
+    this.partition = partition
+    this.name = `${topic}-${partition}`
+    this.directory = directory
+    this.report = recovered.report
+    this.#environment = environment
+    this.#config = config
+    this.#segments = recovered.segments
+    this.#producers = recovered.producers
+    this.#logStartOffset = recovered.logStartOffset
+    this.#tail = new Tail(environment.cache, environment.chunks)
+    this.#reader = new PageReader(this.name, this.#segments, this.#tail, environment)
+    this.#reader.onIndexRebuilt = (file) => this.report.rebuilt.push(file)
+    this.#appender = new Appender(this, environment, this.#tail, config, recovered.logEndOffset)
+    this.#appender.leaderEpoch = recovered.leaderEpoch ?? 0
+    this.#repairs = recovered.repairs
+    if (recovered.leaderEpoch === undefined) this.#repairs.push(this.#epochFileRepair())
+    for (const segment of this.#segments.all) this.#watch(segment)
+    this.#follower = environment.readOnly
+      ? new TailFollower(environment, directory, this.#segments, recovered.logEndOffset)
+      : undefined
+    if (recovered.failure !== undefined) this.#appender.fail(recovered.failure)
+  }
+
+  static async open(options: PartitionOptions): Promise<PartitionLog> {
+    const { indexIntervalBytes } = options.config
+    return new PartitionLog(options, await openPartition({ ...options, indexIntervalBytes }))
+  }
+
+  get logStartOffset(): number {
+    return this.#logStartOffset
+  }
+
+  /** The next offset to be written. */
+  get logEndOffset(): number {
+    return this.#follower?.logEndOffset ?? this.#appender.logEndOffset
+  }
+
+  /** Where readers stop. In another process than the writer's: the log end. */
+  get highWatermark(): number {
+    return this.#follower?.logEndOffset ?? this.#appender.highWatermark
+  }
+
+  /** Everything below is on the disk. */
+  get syncedOffset(): number {
+    return this.#appender.syncedOffset
+  }
+
+  /** Why the partition takes no more writes; undefined while it does. */
+  get failure(): LogError | undefined {
+    return this.#appender.failure
+  }
+
+  get config(): TopicConfig {
+    return this.#config
+  }
+
+  get active(): Segment {
+    return this.#segments.active
+  }
+
+  get segments(): readonly Segment[] {
+    return this.#segments.all
+  }
+
+  /** Records with the greatest base offset below which a transaction is undecided; undefined: none is. */
+  get firstUnstableOffset(): number | undefined {
+    return this.#producers.firstUnstableOffset
+  }
+
+  configure(config: TopicConfig): void {
+    this.#config = config
+    this.#appender.configure(config)
+  }
+
+  /** Takes a call's records; tells the call how it went, once. */
+  append(set: RecordSet, call: AppendCall): void {
+    this.#appender.append(set, call)
+  }
+
+  /** Reads from an offset within the log and below `request.end`. */
+  read(request: PageRequest): Page | Promise<Page> {
+    return this.#reader.read(request)
+  }
+
+  /** See `PageReader.remember`. */
+  remember(page: Page, at: number): void {
+    this.#reader.remember(page, at)
+  }
+
+  /** The first offset whose record has a timestamp >= `timestamp`, below the high watermark; undefined where there is none. */
+  offsetForTime(timestamp: number): Promise<number | undefined> {
+    const request = { timestamp, from: this.#logStartOffset, end: this.highWatermark }
+    return findOffsetByTime(this.#segments, request)
+  }
+
+  /** Makes everything written so far durable; answers with the offset below which all is on the disk. */
+  async flush(): Promise<number> {
+    const synced = await this.#appender.sync()
+    this.active.flushIndexes()
+    const { active } = this
+    if (active.sizeBytes - this.#bytesAtSnapshot >= SNAPSHOT_BYTES) {
+      this.#bytesAtSnapshot = active.sizeBytes
+      // No batch appended here belongs to a producer: its state is the same at every offset since the last roll.
+      await this.#saveSnapshot(synced)
+    }
+    return synced
+  }
+
+  /** The log takes no more writes: a checkpoint or its metadata could not be kept. */
+  fail(cause: unknown): void {
+    this.#appender.fail(cause)
+  }
+
+  /** Resolves when nothing waits to be written. */
+  written(): Promise<void> {
+    return this.#appender.written()
+  }
+
+  /** For a reader in another process than the writer's: looks for what has come; tells whether anything has. */
+  async poll(logStartOffset: number): Promise<boolean> {
+    if (this.#follower === undefined) return false
+    const change = await this.#follower.poll()
+    const start = Math.max(logStartOffset, this.#segments.first.baseOffset)
+    const moved = start > this.#logStartOffset
+    if (moved) this.#logStartOffset = start
+    if (change.segmentsGone) this.#reader.forget()
+    if (moved || change.grew) this.onChange?.()
+    return moved || change.grew
+  }
+
+  // ---------------------------------------------------------------------------------- segments
+
+  /** Rolls the active segment unless it is empty; answers with the base offset of the one that is active then. */
+  rollNow(): Promise<number> {
+    return this.#appender.exclusively(async () => {
+      if (this.active.sizeBytes > 0) await this.roll(this.#appender.logEndOffset)
+      return this.active.baseOffset
+    })
+  }
+
+  /**
+   * For the appender, while it writes nothing. Steps: (1) the active segment is sealed: data and indexes cut to their size and synced;
+   * (2) the producer snapshot, (3) the new .log, (4) the directory synced. The commit point is 3: killed before it, the old segment is
+   * the active one and is simply rolled again; after it, the new one is, empty. Nothing is written to it before 4.
+   */
+  async roll(baseOffset: number): Promise<void> {
+    const { fileSystem } = this.#environment
+    await this.active.seal()
+    this.#appender.syncedUpTo(baseOffset)
+    await this.#saveSnapshot(baseOffset)
+    const segment = await Segment.create(this.#environment, this.directory, baseOffset)
+    try {
+      await fileSystem.syncDirectory(this.directory)
+    } catch (error) {
+      throw this.#appender.fail(error)
+    }
+    segment.startIndexing(this.#config.indexIntervalBytes)
+    this.#watch(segment)
+    this.#segments.push(segment)
+    this.#bytesAtSnapshot = 0
+  }
+
+  /** Readers begin here from now on; the checkpoint that says so has been written. */
+  moveLogStart(offset: number): void {
+    if (offset <= this.#logStartOffset) return
+    this.#logStartOffset = offset
+    this.onChange?.()
+  }
+
+  /**
+   * Deletes the whole segments below an offset, oldest first, never the active one. They leave the list first, then get the
+   * suffix that start-up finishes, then go: killed in between, what is left is a suffix of the log. Answers with their number.
+   */
+  deleteSegmentsBelow(offset: number): Promise<number> {
+    return this.#deletions.run(async () => {
+      const gone = this.#segments.all.filter((segment) => {
+        const next = this.#segments.after(segment)
+        return next !== undefined && next.baseOffset <= offset
+      })
+      if (gone.length === 0) return 0
+      this.#segments.remove(new Set(gone))
+      this.#reader.forget()
+      this.moveLogStart(this.#segments.first.baseOffset)
+      await this.#moveFirstEpoch()
+      for (const segment of gone) {
+        for (const file of await segment.markDeleted())
+          await this.#environment.fileSystem.unlink(file)
+      }
+      return gone.length
+    })
+  }
+
+  /** Size of all segments in bytes. */
+  async sizeBytes(): Promise<number> {
+    let bytes = 0
+    for (const segment of this.#segments.all) bytes += await segment.measure()
+    return bytes
+  }
+
+  async describe(): Promise<PartitionDescription> {
+    return {
+      partition: this.partition,
+      logStartOffset: this.logStartOffset,
+      highWatermark: this.highWatermark,
+      logEndOffset: this.logEndOffset,
+      segments: this.#segments.count,
+      sizeBytes: await this.sizeBytes(),
+      writable: !this.#environment.readOnly && this.failure === undefined,
+    }
+  }
+
+  /**
+   * Waits for what is under way, then cuts and syncs every file. The caller writes the checkpoints and the clean marker
+   * only if this resolves.
+   */
+  async close(): Promise<void> {
+    try {
+      if (!this.#environment.readOnly && this.failure === undefined) {
+        await this.#appender.exclusively(() => this.#seal())
+      }
+      if (this.failure !== undefined) throw this.failure
+    } finally {
+      await this.#deletions.idle()
+      this.#tail.clear()
+      this.#reader.forget()
+      for (const segment of this.#segments.all) await segment.close()
+    }
+  }
+
+  async #seal(): Promise<void> {
+    await this.#repair()
+    await this.active.seal()
+    this.#appender.syncedUpTo(this.#appender.logEndOffset)
+    await this.#saveSnapshot(this.#appender.logEndOffset)
+    await this.#environment.fileSystem.syncDirectory(this.directory)
+  }
+
+  // ---------------------------------------------------------------------------------- appender
+
+  prepare(): Promise<void> | undefined {
+    if (this.#repairs.length === 0) return undefined
+    this.#repairing ??= this.#repair().finally(() => {
+      this.#repairing = undefined
+    })
+    return this.#repairing
+  }
+
+  advanced(): void {
+    this.onChange?.()
+  }
+
+  failed(error: Error): void {
+    this.#environment.onPartitionFailure(this.topic, this.partition, error)
+    this.onChange?.()
+  }
+
+  async #repair(): Promise<void> {
+    for (let repair = this.#repairs[0]; repair !== undefined; repair = this.#repairs[0]) {
+      try {
+        await repair.run()
+      } catch (error) {
+        if (isDiskFull(error)) throw diskFullError(this.name, error)
+        throw this.#appender.fail(error)
+      }
+      this.#repairs.shift()
+      this.report.inMemory = this.report.inMemory.filter((what) => what !== repair?.what)
+    }
+  }
+
+  #epochFileRepair(): Repair {
+    const file = path.join(this.directory, LEADER_EPOCH_CHECKPOINT)
+    return {
+      what: file,
+      run: async () => {
+        const startOffset = this.#logStartOffset
+        const bytes = formatLeaderEpochs([{ epoch: 0, startOffset }])
+        await replaceFile(this.#environment.fileSystem, file, bytes)
+      },
+    }
+  }
+
+  /** The first epoch begins where the log does. */
+  async #moveFirstEpoch(): Promise<void> {
+    const { fileSystem } = this.#environment
+    const file = path.join(this.directory, LEADER_EPOCH_CHECKPOINT)
+    const bytes = await readFileIfThere(fileSystem, file)
+    if (bytes === undefined) return
+    const epochs = parseLeaderEpochs(bytes, file)
+    const start = this.#logStartOffset
+    const first = epochs.findLastIndex((each) => each.startOffset <= start)
+    if (first === -1 || epochs[0]?.startOffset === start) return
+    const kept = epochs
+      .slice(first)
+      .map((each, index) => (index === 0 ? { ...each, startOffset: start } : each))
+    await replaceFile(fileSystem, file, formatLeaderEpochs(kept))
+  }
+
+  /** Writes the producer state as of an offset; the snapshots that nobody needs any more go. */
+  async #saveSnapshot(offset: number): Promise<void> {
+    if (offset === this.#snapshotOffset) return
+    const { fileSystem } = this.#environment
+    const name = path.join(this.directory, segmentFileName(offset, 'snapshot'))
+    await replaceFile(fileSystem, name, this.#producers.snapshot())
+    this.#snapshotOffset = offset
+    const bases = new Set(this.#segments.all.map((segment) => segment.baseOffset))
+    const { snapshots } = await listPartition(fileSystem, this.directory)
+    for (const old of snapshots) {
+      if (old >= offset || bases.has(old)) continue
+      await fileSystem
+        .unlink(path.join(this.directory, segmentFileName(old, 'snapshot')))
+        .catch(ignoreMissing)
+    }
+  }
+
+  #watch(segment: Segment): void {
+    segment.file.onSyncFailure = (error) => {
+      this.#appender.fail(error)
+    }
+  }
+}
+
+function ignoreMissing(error: unknown): void {
+  if (errorCode(error) !== 'ENOENT') throw error
+}

@@ -1,0 +1,75 @@
+import type { RecordTable } from '../codec/record-table.ts'
+import type { MemoryCache } from './memory-cache.ts'
+import { CacheEntry } from './memory-cache.ts'
+import type { Segment } from './segment.ts'
+
+/** The table of one verified batch, and where the batch lies. */
+export class KnownBatch extends CacheEntry {
+  readonly segment: Segment
+  readonly position: number
+  readonly table: RecordTable
+  readonly #owner: RecordTables
+
+  constructor(owner: RecordTables, segment: Segment, position: number, table: RecordTable) {
+    super()
+    this.#owner = owner
+    this.segment = segment
+    this.position = position
+    this.table = table
+  }
+
+  evicted(): void {
+    this.#owner.forget(this)
+  }
+}
+
+/** Where the records stand in batches that were verified before, so that a look-up reads only its records. */
+export class RecordTables {
+  readonly #cache: MemoryCache
+  /** By rising base offset. */
+  #batches: KnownBatch[] = []
+
+  constructor(cache: MemoryCache) {
+    this.#cache = cache
+  }
+
+  add(segment: Segment, position: number, table: RecordTable): void {
+    const at = this.#indexOf(table.header.baseOffset) + 1
+    if (this.#batches[at - 1]?.table.header.baseOffset === table.header.baseOffset) return
+    const known = new KnownBatch(this, segment, position, table)
+    this.#batches.splice(at, 0, known)
+    this.#cache.add(known, table.sizeBytes)
+  }
+
+  /** The batch that an offset lies in, if its table is there. */
+  find(offset: number): KnownBatch | undefined {
+    const known = this.#batches[this.#indexOf(offset)]
+    if (known === undefined || known.table.header.lastOffset < offset) return undefined
+    this.#cache.touch(known)
+    return known
+  }
+
+  /** For `KnownBatch`. */
+  forget(known: KnownBatch): void {
+    const at = this.#indexOf(known.table.header.baseOffset)
+    if (this.#batches[at] === known) this.#batches.splice(at, 1)
+  }
+
+  clear(): void {
+    for (const known of this.#batches) this.#cache.remove(known)
+    this.#batches = []
+  }
+
+  /** The last batch whose base offset is not above `offset`; -1 where there is none. */
+  #indexOf(offset: number): number {
+    let low = 0
+    let high = this.#batches.length
+    while (low < high) {
+      const middle = (low + high) >>> 1
+      const batch = this.#batches[middle] as KnownBatch
+      if (batch.table.header.baseOffset <= offset) low = middle + 1
+      else high = middle
+    }
+    return low - 1
+  }
+}

@@ -1,0 +1,52 @@
+import type { Segment } from './segment.ts'
+
+/** The segments of a partition, by rising base offset; the last one is active. Never empty. */
+export class SegmentList {
+  #segments: Segment[]
+
+  constructor(segments: readonly Segment[]) {
+    this.#segments = [...segments].sort((a, b) => a.baseOffset - b.baseOffset)
+  }
+
+  get count(): number {
+    return this.#segments.length
+  }
+
+  get active(): Segment {
+    return this.#segments[this.#segments.length - 1] as Segment
+  }
+
+  get first(): Segment {
+    return this.#segments[0] as Segment
+  }
+
+  get all(): readonly Segment[] {
+    return this.#segments
+  }
+
+  /** The last segment whose base offset is not above `offset`; the first one where all are. */
+  find(offset: number): Segment {
+    let low = 0
+    let high = this.#segments.length - 1
+    while (low < high) {
+      const middle = (low + high + 1) >> 1
+      if ((this.#segments[middle] as Segment).baseOffset <= offset) low = middle
+      else high = middle - 1
+    }
+    return this.#segments[low] as Segment
+  }
+
+  /** The segment after this one; undefined for the active one. */
+  after(segment: Segment): Segment | undefined {
+    return this.#segments.find((each) => each.baseOffset > segment.baseOffset)
+  }
+
+  push(segment: Segment): void {
+    this.#segments.push(segment)
+  }
+
+  /** Takes segments out; the active one stays in any case. */
+  remove(segments: ReadonlySet<Segment>): void {
+    this.#segments = this.#segments.filter((each) => each === this.active || !segments.has(each))
+  }
+}

@@ -1,0 +1,148 @@
+/**
+ * Brings one segment back after a crash. From `crcFrom` on (the recovery point) every byte is checked; before it the batches
+ * are only walked over. A region that fails is
+ *
+ *   - a torn tail, where nothing valid follows in this segment and there is no later one: it is cut off; unless it is all zeros it is
+ *     first copied to `<base offset>.log.<position>.torn`;
+ *   - a lost write, where it is all zeros past the recovery point and something valid follows: an empty file
+ *     `<base offset>.log.<position>.lost` says so from then on, and readers pass it;
+ *   - damage otherwise: kept and told, also past the recovery point, which is a lazy checkpoint: acknowledged records may lie beyond it.
+ *
+ * What is kept from `crcFrom` on is then written again, the same bytes in place, and synced: after a failed sync the kernel shows
+ * bytes that are not on the disk, and this process cannot know whether there was one.
+ *
+ * Order: copy aside and sync it, cut, write again, sync. Killed at any step, the next recovery finds the same state or the one before
+ * it and does the rest: a second copy replaces the first, a cut file ends in a valid batch, rewriting changes no byte.
+ */
+import path from 'node:path'
+import type { DamagedRegion } from '../types.ts'
+import { nextTurn, turnIsLong } from '../util/turn.ts'
+import { replaceFile } from './checkpoint.ts'
+import type { StorageEnvironment } from './environment.ts'
+import { regionFileName } from './file-names.ts'
+import type { Segment } from './segment.ts'
+import type { BatchVisitor, ScanFault } from './segment-scan.ts'
+import { findValidBatch, isZero, readRange, scanBatches } from './segment-scan.ts'
+
+const COPY_BYTES = 1024 * 1024
+
+export interface SegmentRecovery {
+  /** End of what is kept. */
+  readonly end: number
+  readonly nextOffset: number
+  /** Where a torn tail begins; undefined where there is none. It has not been cut yet. */
+  readonly torn: number | undefined
+  readonly damage: DamagedRegion[]
+}
+
+export interface RecoveryRange {
+  /** Where a batch starts, from which on the segment is walked. */
+  readonly from: number
+  /** Position of the recovery point's batch. */
+  readonly crcFrom: number
+  /** No batch at `from` or behind has a lower base offset. */
+  readonly nextOffset: number
+  /** Base offset of the next segment; undefined where this is the last one. */
+  readonly nextBaseOffset: number | undefined
+}
+
+/** Finds out what a segment holds. Changes nothing; `visit` is told of every good batch. */
+export async function examineSegment(
+  segment: Segment,
+  range: RecoveryRange,
+  visit: BatchVisitor,
+): Promise<SegmentRecovery> {
+  const to = await segment.measure()
+  const damage: DamagedRegion[] = []
+  const { crcFrom, nextBaseOffset } = range
+  const offsetLimit = nextBaseOffset ?? Number.MAX_SAFE_INTEGER
+  let { from: position, nextOffset } = range
+  for (;;) {
+    const scanned = await scanBatches(
+      segment.file,
+      { from: position, to, nextOffset, crcFrom },
+      visit,
+    )
+    nextOffset = scanned.nextOffset
+    position = scanned.position
+    if (scanned.fault === undefined) return { end: to, nextOffset, torn: undefined, damage }
+    const region = { from: position + 1, to, nextOffset }
+    const next = await findValidBatch(segment.file, region, offsetLimit)
+    if (next === -1 && nextBaseOffset === undefined) {
+      return { end: position, nextOffset, torn: position, damage }
+    }
+    const end = next === -1 ? to : next
+    damage.push(await describeDamage(segment, position, end, crcFrom, scanned.fault))
+    if (next === -1) return { end: to, nextOffset, torn: undefined, damage }
+    position = next
+  }
+}
+
+async function describeDamage(
+  segment: Segment,
+  position: number,
+  end: number,
+  crcFrom: number,
+  fault: ScanFault,
+): Promise<DamagedRegion> {
+  const isLost =
+    fault !== 'offset-order' &&
+    (segment.lostRegions.has(position) ||
+      (position >= crcFrom && (await isZero(segment.file, position, end))))
+  return {
+    file: segment.file.path,
+    position,
+    bytes: end - position,
+    kind: isLost ? 'lost-write' : 'damage',
+  }
+}
+
+/** Marks a region of zeros for all readers to come. */
+export async function markLost(
+  environment: StorageEnvironment,
+  segment: Segment,
+  position: number,
+): Promise<void> {
+  segment.lostRegions.add(position)
+  const name = regionFileName(segment.baseOffset, position, 'lost')
+  const file = path.join(path.dirname(segment.file.path), name)
+  await replaceFile(environment.fileSystem, file, Buffer.alloc(0))
+}
+
+/** Copies a torn tail aside; answers with the copy's name, undefined where the tail is all zeros and needs none. */
+export async function keepTornTail(
+  environment: StorageEnvironment,
+  segment: Segment,
+  position: number,
+  size: number,
+): Promise<string | undefined> {
+  if (await isZero(segment.file, position, size)) return undefined
+  const { fileSystem } = environment
+  const directory = path.dirname(segment.file.path)
+  const name = path.join(directory, regionFileName(segment.baseOffset, position, 'torn'))
+  if ((await fileSystem.stat(name)) !== undefined) await fileSystem.unlink(name)
+  const copy = fileSystem.openSync(name, 'create')
+  try {
+    for (let at = position; at < size; at += COPY_BYTES) {
+      const bytes = await readRange(segment.file, at, Math.min(COPY_BYTES, size - at))
+      await copy.write(bytes, 0, bytes.length, at - position)
+    }
+    await copy.sync()
+  } catch (error) {
+    copy.closeSync()
+    await fileSystem.unlink(name)
+    throw error
+  }
+  copy.closeSync()
+  await fileSystem.syncDirectory(directory)
+  return name
+}
+
+/** Writes [from, to) again, the same bytes in place. */
+export async function rewrite(segment: Segment, from: number, to: number): Promise<void> {
+  for (let at = from; at < to; at += COPY_BYTES) {
+    const bytes = await readRange(segment.file, at, Math.min(COPY_BYTES, to - at))
+    await segment.file.write(bytes, 0, bytes.length, at)
+    if (turnIsLong()) await nextTurn()
+  }
+}

@@ -1,0 +1,344 @@
+import path from 'node:path'
+import { BATCH_HEADER_BYTES, checkBatchHeader, maxTimestampAt } from '../codec/batch.ts'
+import type { TopicConfig } from '../types.ts'
+import { errorCode } from '../util/error-code.ts'
+import type { StorageEnvironment } from './environment.ts'
+import { DataFile } from './file-cache.ts'
+import type { SegmentFileKind } from './file-names.ts'
+import { DELETED_SUFFIX, segmentFileName } from './file-names.ts'
+import type { IndexEntrySink, IndexedBatch } from './index-builder.ts'
+import { IndexBuilder } from './index-builder.ts'
+import { OffsetIndex } from './offset-index.ts'
+import { TimeIndex } from './time-index.ts'
+
+/** The largest relative offset and position that an index entry can hold. */
+const INT32_MAX = 2 ** 31 - 1
+/** What goes with a segment's .log. */
+const SIDE_FILES: readonly SegmentFileKind[] = ['index', 'timeindex', 'txnindex']
+
+/**
+ * One `.log` with its indexes. It alone keeps the two in step: data first, then the index, and an index never claims
+ * what the data does not have. Indexes of a segment that is only read are opened when first asked for.
+ */
+export class Segment implements IndexEntrySink {
+  readonly baseOffset: number
+  readonly file: DataFile
+  /** [verifiedFrom, verifiedTo) of the file has passed its CRCs in this process. */
+  verifiedFrom = 0
+  verifiedTo = 0
+  /** Its indexes were built from the data in this process. */
+  wereIndexesRebuilt = false
+  /** Its last time entry was compared with the data. */
+  isTimeIndexChecked = false
+  /** Where regions of zeros begin that recovery found to be lost, unsynced writes; readers pass them. */
+  readonly lostRegions = new Set<number>()
+  readonly #environment: StorageEnvironment
+  readonly #directory: string
+  readonly #createdMs: number
+  #sizeBytes: number | undefined
+  #offsetIndex: OffsetIndex | undefined
+  #timeIndex: TimeIndex | undefined
+  #builder: IndexBuilder | undefined
+  #firstTimestamp: number | undefined
+  #isChanged = false
+
+  /** @param sizeBytes undefined: ask the file when it matters. */
+  constructor(
+    environment: StorageEnvironment,
+    directory: string,
+    baseOffset: number,
+    file: DataFile,
+    sizeBytes: number | undefined,
+  ) {
+    this.#environment = environment
+    this.#directory = directory
+    this.baseOffset = baseOffset
+    this.file = file
+    this.#sizeBytes = sizeBytes
+    this.#createdMs = environment.clock.now()
+  }
+
+  static existing(environment: StorageEnvironment, directory: string, baseOffset: number): Segment {
+    const name = path.join(directory, segmentFileName(baseOffset, 'log'))
+    const file = DataFile.existing(environment.files, name, environment.readOnly)
+    return new Segment(environment, directory, baseOffset, file, undefined)
+  }
+
+  /** Makes a new, empty segment; its name is not durable before the directory is synced. */
+  static async create(
+    environment: StorageEnvironment,
+    directory: string,
+    baseOffset: number,
+  ): Promise<Segment> {
+    const name = path.join(directory, segmentFileName(baseOffset, 'log'))
+    while (!environment.files.hasRoom()) await environment.files.makeRoom()
+    const file = DataFile.create(environment.files, name)
+    const segment = new Segment(environment, directory, baseOffset, file, 0)
+    segment.#isChanged = true
+    return segment
+  }
+
+  /** Makes the file of a segment that has none yet, durably. */
+  async make(): Promise<void> {
+    const { fileSystem } = this.#environment
+    fileSystem.openSync(this.file.path, 'create').closeSync()
+    await fileSystem.syncDirectory(this.#directory)
+    this.#isChanged = true
+  }
+
+  pathOf(kind: SegmentFileKind): string {
+    return path.join(this.#directory, segmentFileName(this.baseOffset, kind))
+  }
+
+  /** Size of the .log in bytes; the file must be ready where it is not known yet. */
+  get sizeBytes(): number {
+    this.#sizeBytes ??= this.file.sizeSync()
+    return this.#sizeBytes
+  }
+
+  /** The size is known to be this from now on: after a recovery, or as a reader in another process sees it. */
+  set sizeBytes(bytes: number) {
+    this.#sizeBytes = bytes
+  }
+
+  /** As `sizeBytes`, whether the file is ready or not. */
+  async measure(): Promise<number> {
+    await this.file.ready()
+    return this.sizeBytes
+  }
+
+  get offsetIndex(): OffsetIndex {
+    this.#offsetIndex ??= this.#openOffsetIndex(undefined)
+    return this.#offsetIndex
+  }
+
+  get timeIndex(): TimeIndex {
+    this.#timeIndex ??= this.#openTimeIndex(undefined)
+    return this.#timeIndex
+  }
+
+  /** For recovery: the indexes go on behind so many entries of their files. */
+  resumeIndexes(offsetEntries: number, timeEntries: number): void {
+    this.#offsetIndex?.file.dispose()
+    this.#timeIndex?.file.dispose()
+    this.#offsetIndex = this.#openOffsetIndex(offsetEntries)
+    this.#timeIndex = this.#openTimeIndex(timeEntries)
+    this.#builder = undefined
+    this.#isChanged = true
+  }
+
+  /** For a rebuild: the indexes have no entries, and replace their files when they are next synced. */
+  resetIndexes(): void {
+    this.offsetIndex.file.reset()
+    this.timeIndex.file.reset()
+    this.#builder = undefined
+    this.#isChanged = true
+  }
+
+  /** For a rebuild: pairs of absolute offset and position, and of timestamp and absolute offset. */
+  replaceIndexes(offsets: readonly number[], times: readonly number[]): void {
+    const builder = this.#builder
+    this.resetIndexes()
+    for (let i = 0; i < offsets.length; i += 2) {
+      this.offsetEntry(offsets[i] as number, offsets[i + 1] as number)
+    }
+    for (let i = 0; i < times.length; i += 2) {
+      this.timeEntry(times[i] as number, times[i + 1] as number)
+    }
+    this.#builder = builder
+    this.wereIndexesRebuilt = true
+  }
+
+  /** From here on `indexed` adds entries, as often as the topic's interval says. */
+  startIndexing(indexIntervalBytes: number): void {
+    this.#builder = new IndexBuilder(indexIntervalBytes, this)
+    const { lastTimestamp, lastRelativeOffset } = this.timeIndex
+    if (this.timeIndex.count > 0) {
+      this.#builder.resume(lastTimestamp, this.baseOffset + lastRelativeOffset)
+    }
+  }
+
+  /** A batch stands in the .log. */
+  indexed(batch: IndexedBatch): void {
+    this.#builder?.batch(batch)
+  }
+
+  /** A batch was appended. */
+  appended(batch: IndexedBatch): void {
+    this.#isChanged = true
+    this.#sizeBytes = batch.position + batch.sizeBytes
+    this.#firstTimestamp ??= batch.position === 0 ? batch.maxTimestamp : undefined
+    this.indexed(batch)
+  }
+
+  /** For the index builder. */
+  offsetEntry(offset: number, position: number): void {
+    this.offsetIndex.append(offset - this.baseOffset, position)
+  }
+
+  /** For the index builder. */
+  timeEntry(timestamp: number, offset: number): void {
+    this.timeIndex.maybeAppend(timestamp, offset - this.baseOffset)
+  }
+
+  /** The greatest timestamp of its batches so far; -1 where there is none. Only of a segment that is appended to. */
+  get maxTimestamp(): number {
+    return this.#builder?.maxTimestampSoFar ?? this.timeIndex.lastTimestamp
+  }
+
+  /** Whether it has to be rolled before a batch; the file must be ready. */
+  isFullFor(
+    sizeBytes: number,
+    lastOffset: number,
+    maxTimestamp: number,
+    config: TopicConfig,
+  ): boolean {
+    const { segmentBytes, segmentIndexBytes, segmentMs } = config
+    if (lastOffset - this.baseOffset > INT32_MAX) return true
+    if (this.sizeBytes === 0) return false
+    if (this.sizeBytes + sizeBytes > Math.min(segmentBytes, INT32_MAX)) return true
+    if (this.offsetIndex.isFull(segmentIndexBytes) || this.timeIndex.isFull(segmentIndexBytes))
+      return true
+    const first = this.#timestampOfFirstBatch()
+    const spanMs =
+      first >= 0 ? maxTimestamp - first : this.#environment.clock.now() - this.#createdMs
+    return spanMs > segmentMs
+  }
+
+  /** Where to look for an offset: the start of a batch at or before it, if the index is right. */
+  positionFor(offset: number): number {
+    const entry = this.offsetIndex.lookup(offset - this.baseOffset)
+    return entry < 0 ? 0 : this.offsetIndex.positionAt(entry)
+  }
+
+  /** Writes index entries that are only in memory; not synced, since an index is rebuilt in doubt. */
+  flushIndexes(): void {
+    this.#offsetIndex?.file.flushSync()
+    this.#timeIndex?.file.flushSync()
+  }
+
+  /** Puts rebuilt indexes on the disk; where that cannot be done they hold in memory. */
+  async saveIndexes(): Promise<boolean> {
+    try {
+      await this.offsetIndex.file.sync()
+      await this.timeIndex.file.sync()
+      return true
+    } catch {
+      return false
+    }
+  }
+
+  /** At a roll and at a close: the last time entry, then everything cut to its size and synced. */
+  async seal(): Promise<void> {
+    await this.file.sync()
+    if (!this.#isChanged) return
+    if (this.sizeBytes > 0) this.#builder?.close()
+    await this.offsetIndex.file.sync()
+    await this.timeIndex.file.sync()
+    this.#isChanged = false
+  }
+
+  /** Marks a range as checked; only one range is remembered, the one that grows. */
+  verified(from: number, to: number): void {
+    if (from > this.verifiedTo || to < this.verifiedFrom) {
+      if (to - from < this.verifiedTo - this.verifiedFrom) return
+      this.verifiedFrom = from
+      this.verifiedTo = to
+    } else {
+      this.verifiedFrom = Math.min(from, this.verifiedFrom)
+      this.verifiedTo = Math.max(to, this.verifiedTo)
+    }
+  }
+
+  isVerified(from: number, to: number): boolean {
+    return from >= this.verifiedFrom && to <= this.verifiedTo
+  }
+
+  /** Gives its handle and memory back. */
+  async close(): Promise<void> {
+    await this.file.close()
+    this.#offsetIndex?.file.dispose()
+    this.#timeIndex?.file.dispose()
+    this.#offsetIndex = undefined
+    this.#timeIndex = undefined
+  }
+
+  /** First step of a deletion: all files get the suffix that start-up finishes. The .log is last, as it is what counts. */
+  async markDeleted(): Promise<string[]> {
+    await this.close()
+    const { fileSystem } = this.#environment
+    const marked: string[] = []
+    for (const kind of SIDE_FILES) {
+      const name = this.pathOf(kind)
+      if ((await fileSystem.stat(name)) === undefined) continue
+      await fileSystem.rename(name, `${name}${DELETED_SUFFIX}`)
+      marked.push(`${name}${DELETED_SUFFIX}`)
+    }
+    const log = this.pathOf('log')
+    await this.file.rename(`${log}${DELETED_SUFFIX}`)
+    marked.push(this.file.path)
+    return marked
+  }
+
+  #timestampOfFirstBatch(): number {
+    if (this.#firstTimestamp === undefined) {
+      const header = Buffer.allocUnsafe(BATCH_HEADER_BYTES)
+      const read = this.file.readSync(header, 0, BATCH_HEADER_BYTES, 0)
+      const isSound =
+        read === BATCH_HEADER_BYTES && checkBatchHeader(header, 0, this.sizeBytes) === undefined
+      this.#firstTimestamp = isSound ? maxTimestampAt(header, 0) : -1
+    }
+    return this.#firstTimestamp
+  }
+
+  #openOffsetIndex(entries: number | undefined): OffsetIndex {
+    const { fileSystem, cache } = this.#environment
+    const name = this.pathOf('index')
+    const count =
+      entries ??
+      saneCount(fileSystem, name, OffsetIndex.entryBytes, (bytes) =>
+        OffsetIndex.saneEntries(bytes, this.sizeBytes),
+      )
+    return new OffsetIndex(fileSystem, name, cache, count)
+  }
+
+  #openTimeIndex(entries: number | undefined): TimeIndex {
+    const { fileSystem, cache } = this.#environment
+    const name = this.pathOf('timeindex')
+    const count =
+      entries ?? saneCount(fileSystem, name, TimeIndex.entryBytes, TimeIndex.saneEntries)
+    return new TimeIndex(fileSystem, name, cache, count)
+  }
+}
+
+/**
+ * How many entries of an index file to go by. The last entry stands for the file: where it is plausible, so are the
+ * others (a look-up checks the batch that it is led to); where it is not, the file is read whole.
+ */
+function saneCount(
+  fileSystem: StorageEnvironment['fileSystem'],
+  name: string,
+  entryBytes: number,
+  saneEntries: (bytes: Buffer) => number,
+): number {
+  let handle: ReturnType<typeof fileSystem.openSync>
+  try {
+    handle = fileSystem.openSync(name, 'read')
+  } catch (error) {
+    if (errorCode(error) === 'ENOENT') return 0
+    throw error
+  }
+  try {
+    const entries = Math.floor(handle.sizeSync() / entryBytes)
+    const last = Buffer.alloc(entryBytes)
+    if (entries === 0) return 0
+    handle.readSync(last, 0, entryBytes, (entries - 1) * entryBytes)
+    const isPadding = entries > 1 && last.every((byte) => byte === 0)
+    if (!isPadding && saneEntries(last) === 1) return entries
+    const all = Buffer.alloc(entries * entryBytes)
+    handle.readSync(all, 0, all.length, 0)
+    return saneEntries(all)
+  } finally {
+    handle.closeSync()
+  }
+}

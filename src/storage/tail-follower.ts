@@ -1,0 +1,79 @@
+import type { StorageEnvironment } from './environment.ts'
+import { listPartition } from './partition-directory.ts'
+import { Segment } from './segment.ts'
+import type { SegmentList } from './segment-list.ts'
+import { findValidBatch, scanBatches } from './segment-scan.ts'
+
+export interface FollowedChange {
+  readonly grew: boolean
+  readonly segmentsGone: boolean
+}
+
+/**
+ * Follows the end of a partition that another process writes. It changes nothing. A batch that is not whole, with nothing
+ * valid behind it, is not written yet: it is read again the next time.
+ */
+export class TailFollower {
+  readonly #environment: StorageEnvironment
+  readonly #directory: string
+  readonly #segments: SegmentList
+  #logEndOffset: number
+
+  constructor(
+    environment: StorageEnvironment,
+    directory: string,
+    segments: SegmentList,
+    logEndOffset: number,
+  ) {
+    this.#environment = environment
+    this.#directory = directory
+    this.#segments = segments
+    this.#logEndOffset = logEndOffset
+  }
+
+  get logEndOffset(): number {
+    return this.#logEndOffset
+  }
+
+  async poll(): Promise<FollowedChange> {
+    const before = this.#logEndOffset
+    const { logs } = await listPartition(this.#environment.fileSystem, this.#directory)
+    await this.#follow(this.#segments.active)
+    for (const baseOffset of logs) {
+      if (baseOffset <= this.#segments.active.baseOffset) continue
+      // The one before it is complete: nothing is appended to it any more.
+      await this.#follow(this.#segments.active)
+      const segment = Segment.existing(this.#environment, this.#directory, baseOffset)
+      segment.sizeBytes = 0
+      this.#segments.push(segment)
+      this.#logEndOffset = Math.max(this.#logEndOffset, baseOffset)
+      await this.#follow(segment)
+    }
+    const present = new Set(logs)
+    const gone = this.#segments.all.filter((each) => !present.has(each.baseOffset))
+    if (logs.length > 0) {
+      for (const segment of gone) await segment.close()
+      this.#segments.remove(new Set(gone))
+    }
+    return { grew: this.#logEndOffset > before, segmentsGone: gone.length > 0 }
+  }
+
+  async #follow(segment: Segment): Promise<void> {
+    const stat = await this.#environment.fileSystem.stat(segment.file.path)
+    const to = stat?.size ?? 0
+    let from = segment.sizeBytes
+    while (from < to) {
+      const range = { from, to, nextOffset: this.#logEndOffset, crcFrom: 0 }
+      const end = await scanBatches(segment.file, range, () => {})
+      this.#logEndOffset = end.nextOffset
+      segment.sizeBytes = end.position
+      if (end.fault === undefined) return
+      const behind = { from: end.position + 1, to, nextOffset: end.nextOffset }
+      const next = await findValidBatch(segment.file, behind, Number.MAX_SAFE_INTEGER)
+      if (next === -1) return
+      // Damage, with more behind it: readers are told of it, and those who skip it go on.
+      segment.sizeBytes = next
+      from = next
+    }
+  }
+}

@@ -1,0 +1,79 @@
+import type { PartitionLog } from '../storage/partition-log.ts'
+import type { KeyType, TopicConfig } from '../types.ts'
+import type { Partitioner } from './partitioner.ts'
+import { checkPartition } from './partitioner.ts'
+import type { Serializer } from './serializers.ts'
+import type { StandardSchemaV1 } from './standard-schema.ts'
+import { StickyPartitioner } from './sticky-partitioner.ts'
+
+/** How the records of a topic become bytes, and which partition they go to. */
+export interface TopicCodec {
+  readonly name: string
+  readonly key: KeyType
+  readonly serializer: Serializer
+  readonly schema: StandardSchemaV1 | undefined
+  readonly partitioner: Partitioner | undefined
+}
+
+/** An open topic. */
+export class Topic {
+  readonly codec: TopicCodec
+  readonly topicId: string
+  readonly sticky: StickyPartitioner
+  /** By partition number; grows when partitions are added. */
+  readonly partitions: PartitionLog[]
+  /** Told when a partition has grown, moved its start or failed, partitions were added, or the topic has gone. */
+  readonly listeners = new Set<() => void>()
+  config: TopicConfig
+  /** No longer there: deleted, or its log was closed. */
+  gone: 'deleted' | 'closed' | undefined
+
+  constructor(
+    codec: TopicCodec,
+    topicId: string,
+    config: TopicConfig,
+    partitions: readonly PartitionLog[],
+    random: () => number,
+  ) {
+    this.codec = codec
+    this.topicId = topicId
+    this.config = config
+    this.partitions = []
+    this.sticky = new StickyPartitioner(random)
+    this.add(partitions)
+  }
+
+  get name(): string {
+    return this.codec.name
+  }
+
+  /** Throws LogError UNKNOWN_PARTITION where there is no such partition. */
+  partition(partition: number): PartitionLog {
+    const checked = checkPartition(this.name, partition, this.partitions.length)
+    return this.partitions[checked] as PartitionLog
+  }
+
+  add(partitions: readonly PartitionLog[]): void {
+    for (const partition of partitions) {
+      partition.onChange = this.#tell
+      this.partitions.push(partition)
+    }
+    this.#tell()
+  }
+
+  configure(config: TopicConfig): void {
+    this.config = config
+    for (const partition of this.partitions) partition.configure(config)
+  }
+
+  /** Readers that wait are told that there will be no more. */
+  leave(reason: 'deleted' | 'closed'): void {
+    this.gone = reason
+    this.#tell()
+  }
+
+  readonly #tell = (): void => {
+    if (this.listeners.size === 0) return
+    for (const listener of [...this.listeners]) listener()
+  }
+}

@@ -1,0 +1,38 @@
+/**
+ * Keeps a loop of awaited calls from starving the process. What is answered from microtasks alone never lets
+ * timers and I/O run; after `SLICE_MS` of it the next answer comes through `setImmediate`.
+ *
+ * The real time is meant here, not the `Clock`: it is the event loop of this process that is watched.
+ */
+const SLICE_MS = 5
+
+let turnStartMs = 0
+let inTurn = false
+
+/** True when the current turn of the event loop has gone on for longer than it should. */
+export function turnIsLong(): boolean {
+  if (!inTurn) {
+    inTurn = true
+    turnStartMs = performance.now()
+    setImmediate(endTurn).unref()
+    return false
+  }
+  return performance.now() - turnStartMs > SLICE_MS
+}
+
+/** Runs `task` as soon as the current code has ended: from a microtask, or through `setImmediate` in a long turn. */
+export function soon(task: () => void): void {
+  if (turnIsLong()) setImmediate(task)
+  else queueMicrotask(task)
+}
+
+/** Resolves in the next turn of the event loop. */
+export function nextTurn(): Promise<void> {
+  return new Promise((resolve) => {
+    setImmediate(resolve)
+  })
+}
+
+function endTurn(): void {
+  inTurn = false
+}
