@@ -14,8 +14,9 @@ const env = {}
 if (values.rounds !== undefined) {
   if (!/^[1-9]\d*$/.test(values.rounds))
     throw new RangeError('--rounds takes a whole number above 0')
-  env.BROKERLESS_ROUNDS = values.rounds
-  env.BROKERLESS_LOCK_SCHEDULES = values.rounds
+  for (const what of ['ROUNDS', 'LOCK_ROUNDS', 'LOCK_SCHEDULES']) {
+    env[`BROKERLESS_${what}`] = values.rounds
+  }
 }
 if (values.seed !== undefined) env.BROKERLESS_SEED = values.seed
 const files = (positionals.length === 0 ? ['test/crash'] : positionals).flatMap((each) =>

@@ -21,6 +21,14 @@ class Report {
   #notRun = new Set()
   #closing = []
 
+  /** A test that a helper registers carries the helper's path: it belongs to the file that is being reported. */
+  #reported = ''
+
+  #owner(data) {
+    if (this.#files.has(data.file)) this.#reported = data.file
+    return this.#file(this.#reported)
+  }
+
   #file(name) {
     let file = this.#files.get(name)
     if (file === undefined) {
@@ -37,13 +45,13 @@ class Report {
   }
 
   started(data) {
-    const file = this.#file(data.file)
-    if (isFile(data)) file.startedAt = Date.now()
-    else file.running.add(data.name)
+    if (isFile(data)) this.#file(data.file).startedAt = Date.now()
+    else this.#files.get(data.file)?.running.add(data.name)
   }
 
   completed(data) {
-    const file = this.#file(data.file)
+    const file = this.#files.get(data.file)
+    if (file === undefined) return
     if (isFile(data)) file.seconds = (Date.now() - file.startedAt) / 1000
     else file.running.delete(data.name)
   }
@@ -59,12 +67,12 @@ class Report {
   }
 
   passed(data) {
-    if (!isFile(data) && data.details.type !== 'suite') this.#file(data.file).tests += 1
+    if (!isFile(data) && data.details.type !== 'suite') this.#owner(data).tests += 1
   }
 
   failed(data) {
     this.passed(data)
-    const file = this.#file(data.file)
+    const file = this.#owner(data)
     file.ok = false
     if (repeatsAChild(data)) return
     const error = data.details.error
@@ -80,6 +88,7 @@ class Report {
 
   /** Lines of files whose results are all in: they come a file at a time, though files run side by side. */
   *ended(current) {
+    if (current !== undefined && !this.#files.has(current)) return
     for (const [name, file] of this.#files) {
       if (file.told || name === current || file.seconds === undefined) continue
       if (file.tests === 0 && current !== undefined) continue
