@@ -262,6 +262,13 @@ export class PartitionLog implements AppendTarget {
     })
   }
 
+  /** As `sizeBytes`, of the segments whose size was asked for before, or that were written here. */
+  get knownBytes(): number {
+    let bytes = 0
+    for (const segment of this.#segments.all) bytes += segment.knownBytes
+    return bytes
+  }
+
   /** Size of all segments in bytes. */
   async sizeBytes(): Promise<number> {
     let bytes = 0

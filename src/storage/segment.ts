@@ -96,6 +96,11 @@ export class Segment implements IndexEntrySink {
     return this.#sizeBytes
   }
 
+  /** As far as it is known without asking the file. */
+  get knownBytes(): number {
+    return this.#sizeBytes ?? 0
+  }
+
   /** The size is known to be this from now on: after a recovery, or as a reader in another process sees it. */
   set sizeBytes(bytes: number) {
     this.#sizeBytes = bytes

@@ -102,6 +102,11 @@ export class TopicStore {
     })
   }
 
+  /** Holds topics in memory that there was no room to write; they are written with the next change. */
+  assume(topics: readonly StoredTopic[]): void {
+    this.#topics = new Map([...this.#topics, ...byName(topics)])
+  }
+
   /** Adds topics or replaces those of the same names, all in one write. */
   async put(...topics: readonly StoredTopic[]): Promise<void> {
     if (topics.length > 0) await this.#mutex.run(() => this.#apply({ topics }))

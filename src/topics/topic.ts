@@ -1,5 +1,5 @@
 import type { PartitionLog } from '../storage/partition-log.ts'
-import type { KeyType, TopicConfig } from '../types.ts'
+import type { Durability, KeyType, TopicConfig } from '../types.ts'
 import type { Partitioner } from './partitioner.ts'
 import { checkPartition } from './partitioner.ts'
 import type { Serializer } from './serializers.ts'
@@ -17,7 +17,8 @@ export interface TopicCodec {
 
 /** An open topic. */
 export class Topic {
-  readonly codec: TopicCodec
+  /** Replaced where a second creator brings other functions. */
+  codec: TopicCodec
   readonly topicId: string
   readonly sticky: StickyPartitioner
   /** By partition number; grows when partitions are added. */
@@ -45,6 +46,11 @@ export class Topic {
 
   get name(): string {
     return this.codec.name
+  }
+
+  /** The level of calls that ask for none. */
+  get durability(): Durability {
+    return this.config.durability
   }
 
   /** Throws LogError UNKNOWN_PARTITION where there is no such partition. */

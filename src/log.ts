@@ -1,0 +1,357 @@
+import { EventEmitter } from 'node:events'
+import { LogError } from './errors.ts'
+import { OFFSETS_TOPIC } from './groups/offset-store.ts'
+import type {
+  CommitAcknowledgement,
+  GroupDescription,
+  GroupLag,
+  GroupOffset,
+  OffsetCommit,
+  ResetTo,
+} from './groups/types.ts'
+import type { BackgroundFailure, LogCore } from './log/log-core.ts'
+import type { OpenedLog, TopicAlteration } from './log/open-log.ts'
+import { openLog } from './log/open-log.ts'
+import { Producing } from './log/producing.ts'
+import type {
+  CommitOptions,
+  FetchOptions,
+  LogOptions,
+  ProduceOptions,
+  ReadOptions,
+} from './options.ts'
+import { resolveCommitOptions, resolveFetchOptions, resolveReadOptions } from './options.ts'
+import type { FetchResult } from './topics/fetcher.ts'
+import { fetch } from './topics/fetcher.ts'
+import type { RecordStream } from './topics/record-stream.ts'
+import { readStream } from './topics/record-stream.ts'
+import type { TopicDeclaration, TopicDeclarations } from './topics/topic-definition.ts'
+import { resolveDeclaration } from './topics/topic-definition.ts'
+import type {
+  AnyTopics,
+  KeyOf,
+  ProducedOf,
+  TopicName,
+  TopicsOf,
+  ValueOf,
+} from './topics/topic-types.ts'
+import type {
+  Acknowledgement,
+  BatchAcknowledgement,
+  ProduceRecord,
+  RecoveryReport,
+  TopicConfig,
+  TopicDescription,
+} from './types.ts'
+import { checkInteger } from './util/check.ts'
+
+export type {
+  CommitAcknowledgement,
+  CommittedOffset,
+  GroupDescription,
+  GroupLag,
+  GroupMember,
+  GroupOffset,
+  GroupState,
+  OffsetCommit,
+  PartitionLag,
+  ResetTo,
+} from './groups/types.ts'
+export type { BackgroundFailure } from './log/log-core.ts'
+export type { TopicAlteration } from './log/open-log.ts'
+
+/** What a log tells of itself. */
+export interface LogEvents {
+  /** A declaration in `open` has changed a topic that was there. Told in the turn after `open` has resolved. */
+  topicAltered: [alteration: TopicAlteration]
+  /** Something failed in the background; where a partition is named, it is closed to writes. Calls are told as well. */
+  failure: [failure: BackgroundFailure]
+}
+
+/**
+ * Kafka's log in this process: topics, partitions, durable segments, and the committed offsets of consumer groups.
+ * One writer a data directory. Misuse rejects with `TypeError` or `RangeError`, trouble with `LogError` and its `code`;
+ * after `close` every call rejects with `CLOSED`.
+ */
+export class Log<T extends object = AnyTopics> extends EventEmitter<LogEvents> {
+  /** What `open` found and did. */
+  readonly recovery: RecoveryReport
+  readonly #core: LogCore
+  readonly #producing: Producing
+  #closing: Promise<void> | undefined
+
+  private constructor({ core, recovery, alterations }: OpenedLog) {
+    super()
+    this.recovery = recovery
+    this.#core = core
+    this.#producing = new Producing(core)
+    core.onFailure = (failure) => this.emit('failure', failure)
+    if (alterations.length > 0) {
+      setImmediate(() => {
+        for (const alteration of alterations) this.emit('topicAltered', alteration)
+      })
+    }
+  }
+
+  /**
+   * Opens a data directory, which is made where it is missing, and recovers what a crash left.
+   * Topics of `options.topics` are created, or altered where the declaration differs from what is stored.
+   * Rejects with `DirectoryLockedError` where another owner holds the directory, and with `TOPIC_MISMATCH` where a
+   * declaration does not fit; nothing is changed then.
+   */
+  static async open<const D extends TopicDeclarations, _Inferred extends true>(
+    directory: string,
+    options: LogOptions<D> & { readonly topics: D },
+  ): Promise<Log<TopicsOf<D>>>
+  static async open<T extends object = AnyTopics>(
+    directory: string,
+    options?: LogOptions<{ readonly [N in keyof T]?: TopicDeclarations[string] }>,
+  ): Promise<Log<T>>
+  static async open(directory: string, options?: LogOptions): Promise<unknown> {
+    return new Log(await openLog(directory, options))
+  }
+
+  // ------------------------------------------------------------------------------------ records
+
+  /**
+   * Appends one record, or several: those of one partition are one batch, all of them or none, with adjacent offsets.
+   * Calls made one after another land in that order in a partition. All values are serialized before this returns.
+   * Rejects with `PartialProduceError` where some partitions took their records and others did not.
+   */
+  produce<N extends TopicName<T>>(
+    topic: N,
+    record: ProduceRecord<KeyOf<T, N>, ProducedOf<T, N>>,
+    options?: ProduceOptions,
+  ): Promise<Acknowledgement>
+  produce<N extends TopicName<T>>(
+    topic: N,
+    records: readonly ProduceRecord<KeyOf<T, N>, ProducedOf<T, N>>[],
+    options?: ProduceOptions,
+  ): Promise<BatchAcknowledgement[]>
+  produce(
+    topic: string,
+    records: ProduceRecord<unknown, unknown> | readonly ProduceRecord<unknown, unknown>[],
+    options?: ProduceOptions,
+  ): Promise<Acknowledgement | BatchAcknowledgement[]> {
+    if (this.#closing !== undefined) return Promise.reject(closed())
+    return this.#producing.produce(topic, records, options)
+  }
+
+  /**
+   * Reads a page of records from an offset, up to the high watermark; with `maxWaitMs` it waits for some.
+   * Rejects with `OffsetOutOfRangeError` outside the log, with `CorruptLogError` at damage unless `onCorrupt` is `'skip'`.
+   */
+  fetch<N extends TopicName<T>>(
+    topic: N,
+    options: FetchOptions,
+  ): Promise<FetchResult<KeyOf<T, N>, ValueOf<T, N>>> {
+    try {
+      this.#requireOpen()
+      const found = this.#core.topics.get(topic)
+      const resolved = resolveFetchOptions(options)
+      return fetch<KeyOf<T, N>, ValueOf<T, N>>(found, resolved, this.#core.clock)
+    } catch (error) {
+      return Promise.reject(error)
+    }
+  }
+
+  /** Iterates over the records of one or all partitions, live or up to the end; `batches()` of it gives whole pages. */
+  read<N extends TopicName<T>>(
+    topic: N,
+    options?: ReadOptions,
+  ): RecordStream<KeyOf<T, N>, ValueOf<T, N>> {
+    this.#requireOpen()
+    const found = this.#core.topics.get(topic)
+    return readStream<KeyOf<T, N>, ValueOf<T, N>>(
+      found,
+      resolveReadOptions(options),
+      this.#core.clock,
+    )
+  }
+
+  /** The first offset whose record has a timestamp (milliseconds) >= `timestamp`; undefined where there is none. */
+  async offsetForTimestamp(
+    topic: TopicName<T>,
+    { partition, timestamp }: { readonly partition: number; readonly timestamp: number },
+  ): Promise<number | undefined> {
+    this.#requireOpen()
+    checkInteger('timestamp', timestamp, 0)
+    return await this.#core.topics.get(topic).partition(partition).offsetForTime(timestamp)
+  }
+
+  /** The range of a partition: `earliest` is the log start offset, `latest` the high watermark. */
+  async offsets(
+    topic: TopicName<T>,
+    partition: number,
+  ): Promise<{ readonly earliest: number; readonly latest: number }> {
+    this.#requireOpen()
+    const log = this.#core.topics.get(topic).partition(partition)
+    return { earliest: log.logStartOffset, latest: log.highWatermark }
+  }
+
+  /** Deletes the records below an offset (at most the high watermark): readers begin there, whole segments go. */
+  async deleteRecords(
+    topic: TopicName<T>,
+    { partition, before }: { readonly partition: number; readonly before: number },
+  ): Promise<{ readonly logStartOffset: number }> {
+    this.#requireWritable()
+    const log = this.#core.topics.get(topic).partition(partition)
+    checkInteger('before', before, 0, log.highWatermark)
+    await this.#core.deleteRecords(log, before)
+    return { logStartOffset: log.logStartOffset }
+  }
+
+  // ------------------------------------------------------------------------------------- topics
+
+  /**
+   * Creates a topic. One that is there with the same declaration is fine; with another, `TOPIC_EXISTS` names what differs.
+   */
+  async createTopic(name: string, declaration?: TopicDeclaration): Promise<void> {
+    this.#requireWritable()
+    await this.#core.topics.create(resolveDeclaration(name, declaration))
+  }
+
+  /** Names of the topics, `__consumer_offsets` left out. */
+  topics(): string[] {
+    this.#requireOpen()
+    const names = this.#core.topics.list().map((topic) => topic.name)
+    return names.filter((name) => name !== OFFSETS_TOPIC).sort()
+  }
+
+  async describeTopic(name: string): Promise<TopicDescription> {
+    this.#requireOpen()
+    const topic = this.#core.topics.get(name)
+    return {
+      name,
+      topicId: topic.topicId,
+      internal: name === OFFSETS_TOPIC,
+      key: topic.codec.key,
+      serializer: topic.codec.serializer.name,
+      config: { ...topic.config },
+      partitions: await Promise.all(topic.partitions.map((partition) => partition.describe())),
+    }
+  }
+
+  /** Changes what is given of a topic's configuration; the rest stays. */
+  async alterTopic(name: TopicName<T>, config: Partial<TopicConfig>): Promise<void> {
+    this.#requireWritable()
+    await this.#core.topics.alter(name, config)
+  }
+
+  /** Raises the number of partitions to `partitions`. Keys may then go to other partitions than before. */
+  async addPartitions(name: TopicName<T>, partitions: number): Promise<void> {
+    this.#requireWritable()
+    await this.#core.topics.addPartitions(name, partitions)
+  }
+
+  /** Deletes a topic with its records and the offsets that groups have committed for it. */
+  async deleteTopic(name: TopicName<T>): Promise<void> {
+    this.#requireWritable()
+    this.#refuseInternal(name)
+    await this.#core.topics.delete(name)
+    await this.#core.groups.removeTopic(name)
+  }
+
+  // ------------------------------------------------------------------------------------- groups
+
+  /** Commits the next offset to be read, of one or many partitions: all or none. */
+  async commitOffset(
+    group: string,
+    commits: OffsetCommit | readonly OffsetCommit[],
+    options?: CommitOptions,
+  ): Promise<CommitAcknowledgement> {
+    this.#requireWritable()
+    const { durability } = resolveCommitOptions(options)
+    const list = Array.isArray(commits)
+      ? (commits as readonly OffsetCommit[])
+      : [commits as OffsetCommit]
+    return await this.#core.groups.commit(group, list, durability)
+  }
+
+  /** All that a group has committed, by topic and partition; empty for a group that is not known. */
+  async committedOffsets(group: string): Promise<GroupOffset[]> {
+    this.#requireOpen()
+    return await this.#core.groups.committed(group)
+  }
+
+  /** How far a group is behind where it has committed, in records and in milliseconds. */
+  async lag(group: string): Promise<GroupLag> {
+    this.#requireOpen()
+    return await this.#core.groups.lag(group)
+  }
+
+  async groups(): Promise<string[]> {
+    this.#requireOpen()
+    return await this.#core.groups.groups()
+  }
+
+  async describeGroup(group: string): Promise<GroupDescription> {
+    this.#requireOpen()
+    return await this.#core.groups.describe(group)
+  }
+
+  async deleteGroup(group: string): Promise<void> {
+    this.#requireWritable()
+    await this.#core.groups.delete(group)
+  }
+
+  /** Sets a group's offsets in a topic, in all partitions or those named; answers with what was committed. */
+  async resetOffsets(
+    group: string,
+    topic: TopicName<T>,
+    to: ResetTo,
+    partitions?: readonly number[],
+  ): Promise<OffsetCommit[]> {
+    this.#requireWritable()
+    return await this.#core.groups.reset(group, this.#core.topics.get(topic), partitions, to)
+  }
+
+  // ---------------------------------------------------------------------------------------- log
+
+  /** Resolves when all that was produced before is on the disk, and the recovery points say so. */
+  async flush(): Promise<void> {
+    this.#requireWritable()
+    await this.#core.flush()
+  }
+
+  /** Deletes now what retention no longer keeps; otherwise done every `retentionCheckIntervalMs`. Answers with the number of segments. */
+  async applyRetention(): Promise<number> {
+    this.#requireWritable()
+    return await this.#core.applyRetention()
+  }
+
+  /**
+   * Waits for what is under way, then syncs and closes everything. Iterators end, waiting fetches reject with `CLOSED`.
+   * Further calls answer with the first one's promise. Rejects where a partition had failed: what was not acknowledged at
+   * `'disk'` may not be there.
+   */
+  close(): Promise<void> {
+    this.#closing ??= this.#core.close()
+    return this.#closing
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    await this.close()
+  }
+
+  #requireOpen(): void {
+    if (this.#closing !== undefined) throw closed()
+  }
+
+  #requireWritable(): void {
+    this.#requireOpen()
+    if (this.#core.environment.readOnly) throw readOnly()
+  }
+
+  #refuseInternal(name: string): void {
+    if (name === OFFSETS_TOPIC) throw new TypeError(`${OFFSETS_TOPIC} cannot be deleted`)
+  }
+}
+
+function closed(): LogError {
+  return new LogError('CLOSED', 'the log is closed')
+}
+
+function readOnly(): LogError {
+  return new LogError('READ_ONLY', 'the log was opened with readOnly')
+}

@@ -1,0 +1,221 @@
+import { LogError } from '../errors.ts'
+import type { LagInput } from '../groups/lag.ts'
+import { firstUnreadOffset, groupLag } from '../groups/lag.ts'
+import { OFFSETS_TOPIC, OffsetStore } from '../groups/offset-store.ts'
+import { OffsetsLog } from '../groups/offsets-log.ts'
+import type { ResetRange } from '../groups/reset.ts'
+import { planReset } from '../groups/reset.ts'
+import type {
+  CommitAcknowledgement,
+  CommittedOffset,
+  GroupDescription,
+  GroupLag,
+  GroupOffset,
+  OffsetCommit,
+  ResetTo,
+} from '../groups/types.ts'
+import { resolveFetchOptions } from '../options.ts'
+import { fetch } from '../topics/fetcher.ts'
+import type { Topic } from '../topics/topic.ts'
+import { resolveDeclaration } from '../topics/topic-definition.ts'
+import type { Clock, Durability, ResetOffset } from '../types.ts'
+import type { TopicRegistry } from './topic-registry.ts'
+
+/** How `__consumer_offsets` is made; an existing directory's partition count rules. */
+export const OFFSETS_DECLARATION = resolveDeclaration(OFFSETS_TOPIC, {
+  key: 'bytes',
+  value: 'bytes',
+  partitions: 1,
+  durability: 'os',
+})
+
+export interface GroupOffsetsOptions {
+  readonly topics: TopicRegistry
+  readonly clock: Clock
+  readonly readOnly: boolean
+  /** Told of a clean-up that failed in the background. */
+  readonly onError: (error: Error) => void
+}
+
+/** Committed offsets and the bookkeeping of groups. `__consumer_offsets` is made at the first commit. */
+export class GroupOffsets {
+  readonly #options: GroupOffsetsOptions
+  #store: OffsetStore | undefined
+  #creating: Promise<OffsetStore> | undefined
+  #isStale = false
+
+  constructor(options: GroupOffsetsOptions) {
+    this.#options = options
+  }
+
+  /** Loads what is stored, in one pass; nothing where the topic is not there. */
+  async load(): Promise<void> {
+    const topic = this.#options.topics.find(OFFSETS_TOPIC)
+    if (topic === undefined) return
+    this.#store = await this.#loadStore(topic)
+    if (this.#options.readOnly) topic.listeners.add(() => (this.#isStale = true))
+  }
+
+  /** After a crash, before the first append to any topic: offsets past the end of their partition are set to it. */
+  async clamp(): Promise<{ resetOffsets: readonly ResetOffset[]; inMemory: readonly string[] }> {
+    if (this.#store === undefined) return { resetOffsets: [], inMemory: [] }
+    const { topics } = this.#options
+    return this.#store.clampTo(
+      (name, number) => topics.find(name)?.partitions[number]?.logEndOffset,
+    )
+  }
+
+  async commit(
+    group: string,
+    commits: readonly OffsetCommit[],
+    durability: Durability | undefined,
+  ): Promise<CommitAcknowledgement> {
+    for (const { topic, partition } of commits) this.#options.topics.get(topic).partition(partition)
+    const store = await this.#writableStore()
+    return store.commit(group, commits, durability)
+  }
+
+  async committed(group: string): Promise<GroupOffset[]> {
+    return (await this.#current())?.offsetsOf(group) ?? []
+  }
+
+  async committedOffset(
+    group: string,
+    topic: string,
+    partition: number,
+  ): Promise<CommittedOffset | undefined> {
+    return (await this.#current())?.committed(group, topic, partition)
+  }
+
+  async groups(): Promise<string[]> {
+    return (await this.#current())?.groups() ?? []
+  }
+
+  async describe(group: string): Promise<GroupDescription> {
+    const store = await this.#current()
+    const description = store?.describe(group)
+    if (description === undefined || description.state === 'Dead') throw unknownGroup(group)
+    return description
+  }
+
+  async delete(group: string): Promise<void> {
+    const store = await this.#current()
+    if (store === undefined) throw unknownGroup(group)
+    await store.deleteGroup(group)
+  }
+
+  async removeTopic(topic: string): Promise<void> {
+    await this.#store?.removeTopic(topic)
+  }
+
+  /** Lag in the partitions where the group has committed. */
+  async lag(group: string): Promise<GroupLag> {
+    const store = await this.#current()
+    const offsets = store?.offsetsOf(group) ?? []
+    if (offsets.length === 0 && !(store?.groups().includes(group) ?? false))
+      throw unknownGroup(group)
+    const inputs: LagInput[] = []
+    for (const { topic: name, partition, offset } of offsets) {
+      const topic = this.#options.topics.find(name)
+      const log = topic?.partitions[partition]
+      if (topic === undefined || log === undefined) continue
+      const { logStartOffset, highWatermark: endOffset } = log
+      const firstUnreadTimestamp = await this.#timestampAt(
+        topic,
+        partition,
+        firstUnreadOffset(offset, logStartOffset),
+      )
+      inputs.push({
+        topic: name,
+        partition,
+        committedOffset: offset,
+        logStartOffset,
+        endOffset,
+        firstUnreadTimestamp,
+      })
+    }
+    return groupLag(group, inputs, this.#options.clock.now())
+  }
+
+  /** Sets the group's offsets for a topic, all partitions or some; answers with what was committed. */
+  async reset(
+    group: string,
+    topic: Topic,
+    partitions: readonly number[] | undefined,
+    to: ResetTo,
+  ): Promise<OffsetCommit[]> {
+    const ranges: ResetRange[] = []
+    for (const number of partitions ?? topic.partitions.keys()) {
+      const log = topic.partition(number)
+      const offsetForTimestamp =
+        typeof to === 'object' && to !== null && 'timestamp' in to
+          ? await log.offsetForTime(to.timestamp)
+          : undefined
+      const { logStartOffset, highWatermark: endOffset } = log
+      ranges.push({
+        topic: topic.name,
+        partition: number,
+        logStartOffset,
+        endOffset,
+        offsetForTimestamp,
+      })
+    }
+    const commits = planReset(to, ranges)
+    await this.commit(group, commits, undefined)
+    return commits
+  }
+
+  /** Waits for work under way; to be called before the partitions are closed. */
+  async close(): Promise<void> {
+    await this.#creating?.catch(() => {})
+    if (this.#store?.owesRecords) await this.#store.settle()
+    await this.#store?.idle()
+  }
+
+  async #timestampAt(topic: Topic, partition: number, offset: number): Promise<number | undefined> {
+    const log = topic.partition(partition)
+    if (offset >= log.highWatermark) return undefined
+    const options = resolveFetchOptions({ partition, offset, maxRecords: 1, onCorrupt: 'skip' })
+    const { records } = await fetch(topic, options, this.#options.clock)
+    return records[0]?.timestamp
+  }
+
+  async #current(): Promise<OffsetStore | undefined> {
+    const topic = this.#options.topics.find(OFFSETS_TOPIC)
+    if (
+      this.#options.readOnly &&
+      topic !== undefined &&
+      (this.#isStale || this.#store === undefined)
+    ) {
+      this.#isStale = false
+      if (this.#store === undefined) await this.load()
+      else this.#store = await this.#loadStore(topic)
+    }
+    return this.#store
+  }
+
+  #writableStore(): Promise<OffsetStore> | OffsetStore {
+    if (this.#store !== undefined) return this.#store
+    this.#creating ??= this.#create().finally(() => {
+      this.#creating = undefined
+    })
+    return this.#creating
+  }
+
+  async #create(): Promise<OffsetStore> {
+    const { topics } = this.#options
+    await topics.create(OFFSETS_DECLARATION)
+    this.#store = await this.#loadStore(topics.get(OFFSETS_TOPIC))
+    return this.#store
+  }
+
+  #loadStore(topic: Topic): Promise<OffsetStore> {
+    const { clock, onError } = this.#options
+    const partitions = topic.partitions.map((partition) => new OffsetsLog(partition))
+    return OffsetStore.load({ partitions, clock, onError })
+  }
+}
+
+function unknownGroup(group: string): LogError {
+  return new LogError('UNKNOWN_GROUP', `there is no group ${JSON.stringify(group)}`)
+}

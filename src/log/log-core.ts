@@ -1,0 +1,291 @@
+import path from 'node:path'
+import { applyRetention } from '../cleanup/cleaner.ts'
+import { LogError } from '../errors.ts'
+import type { ResolvedLogOptions } from '../options.ts'
+import type { StorageEnvironment } from '../storage/environment.ts'
+import { FileCache } from '../storage/file-cache.ts'
+import { METADATA_FILE } from '../storage/file-names.ts'
+import { Flusher } from '../storage/flusher.ts'
+import { MemoryCache } from '../storage/memory-cache.ts'
+import type { PartitionLog } from '../storage/partition-log.ts'
+import { PendingRoom } from '../storage/pending-room.ts'
+import { ChunkPool } from '../storage/tail.ts'
+import type { StoredTopic } from '../topics/stored-topic.ts'
+import type { ResolvedDeclaration } from '../topics/topic-definition.ts'
+import { TopicStore } from '../topics/topic-store.ts'
+import type { Clock, FileSystem, ResetOffset, Timer } from '../types.ts'
+import { asError, isDiskFull } from '../util/error-code.ts'
+import { Semaphore } from '../util/semaphore.ts'
+import type { DataDirectory } from './data-directory.ts'
+import { GroupOffsets } from './group-offsets.ts'
+import type { TopicFiles } from './topic-files.ts'
+import { TopicRegistry } from './topic-registry.ts'
+
+export interface CoreOptions {
+  readonly data: DataDirectory
+  readonly fileSystem: FileSystem
+  readonly clock: Clock
+  readonly options: ResolvedLogOptions
+  readonly declared: ReadonlyMap<string, ResolvedDeclaration>
+  readonly store: TopicStore
+  readonly files: TopicFiles
+}
+
+export interface StartReport {
+  readonly resetOffsets: readonly ResetOffset[]
+  readonly inMemory: readonly string[]
+}
+
+/** What fails in the background. */
+export interface BackgroundFailure {
+  /** The partition that was closed to writes; undefined: the whole log was, or nothing that concerns the data. */
+  readonly topic: string | undefined
+  readonly partition: number | undefined
+  readonly error: Error
+}
+
+/** The parts of an open log, wired: topics, groups, and the work that goes on behind the calls. */
+export class LogCore {
+  readonly clock: Clock
+  readonly topics: TopicRegistry
+  readonly groups: GroupOffsets
+  readonly environment: StorageEnvironment
+  onFailure: ((failure: BackgroundFailure) => void) | undefined
+  readonly #data: DataDirectory
+  readonly #options: ResolvedLogOptions
+  readonly #flusher: Flusher
+  readonly #timers = new Set<Timer>()
+  readonly #fileSystem: FileSystem
+  #background: Promise<void> = Promise.resolve()
+  #isClosing = false
+  #storeModifiedMs = 0
+
+  constructor({ data, fileSystem, clock, options, declared, store, files }: CoreOptions) {
+    this.clock = clock
+    this.#data = data
+    this.#options = options
+    this.#fileSystem = fileSystem
+    this.#flusher = new Flusher({
+      clock,
+      flushBytes: options.flushBytes,
+      checkpoint: () => this.#checkpoint(),
+    })
+    const syncs = new Semaphore(options.maxConcurrentSyncs)
+    this.environment = {
+      fileSystem,
+      clock,
+      files: new FileCache(fileSystem, syncs, options.maxOpenFiles),
+      cache: new MemoryCache(options.cacheBytes),
+      chunks: new ChunkPool(),
+      room: new PendingRoom(options.maxPendingBytes),
+      readOnly: options.readOnly,
+      unsynced: this.#flusher,
+      onPartitionFailure: (topic, partition, error) =>
+        this.#partitionFailed(topic, partition, error),
+    }
+    const { durability, flushIntervalMs } = options
+    this.topics = new TopicRegistry({
+      environment: this.environment,
+      files,
+      store,
+      defaults: { durability, flushIntervalMs },
+      declared,
+    })
+    this.groups = new GroupOffsets({
+      topics: this.topics,
+      clock,
+      readOnly: options.readOnly,
+      onError: (error) => this.onFailure?.({ topic: undefined, partition: undefined, error }),
+    })
+  }
+
+  get autoCreateTopics(): boolean {
+    return this.#options.autoCreateTopics
+  }
+
+  /** Opens the partitions and what stands on them, then starts the background work. */
+  async start(topics: readonly StoredTopic[]): Promise<StartReport> {
+    const recoveryPoints = await this.#data.readRecoveryPoints()
+    const logStarts = await this.#data.readLogStarts()
+    await this.topics.open(topics, { isClean: this.#data.isClean, recoveryPoints, logStarts })
+    await this.groups.load()
+    const report: { resetOffsets: readonly ResetOffset[]; inMemory: readonly string[] } =
+      this.#data.isClean || this.#options.readOnly
+        ? { resetOffsets: [], inMemory: [] }
+        : await this.groups.clamp()
+    if (!this.#options.readOnly && !this.#data.isClean) await this.#checkpoint()
+    this.#startTimers()
+    return report
+  }
+
+  /** Moves a partition's log start and deletes the segments below it. The checkpoint is the commit point. */
+  async deleteRecords(log: PartitionLog, before: number): Promise<void> {
+    const starts = (): Map<string, number> => this.#logStarts().set(log.name, before)
+    try {
+      await this.#data.writeLogStarts(starts)
+    } catch (error) {
+      throw this.#refused('log-start-offset-checkpoint', error)
+    }
+    log.moveLogStart(before)
+    await log.deleteSegmentsBelow(before)
+  }
+
+  /** Syncs all that is written, and writes the recovery points. */
+  async flush(): Promise<void> {
+    const partitions = this.topics.partitions()
+    await Promise.all(partitions.map((partition) => partition.written()))
+    await Promise.all(partitions.map((partition) => partition.flush()))
+    await this.#flusher.flush()
+  }
+
+  /** Deletes what retention no longer keeps; answers with the number of segments. */
+  async applyRetention(): Promise<number> {
+    let deleted = 0
+    for (const partition of this.topics.partitions()) {
+      if (this.#isClosing || partition.failure !== undefined) continue
+      deleted += await applyRetention(partition, this.environment)
+    }
+    return deleted
+  }
+
+  /** See `DataDirectory` for the order. Rejects, after all is closed, where anything could not be kept. */
+  async close(): Promise<void> {
+    this.#isClosing = true
+    for (const timer of this.#timers) timer.cancel()
+    await this.topics.close()
+    await this.#background
+    const failures: (Error | undefined)[] = [
+      await failureOf(this.groups.close()),
+      await this.#closePartitions(),
+    ]
+    if (!this.#options.readOnly && !failures.some((each) => each !== undefined)) {
+      failures.push(await failureOf(this.#markClean()))
+    }
+    failures.push(await failureOf(this.#data.release()))
+    const failure = failures.find((each) => each !== undefined)
+    if (failure !== undefined) throw failure
+  }
+
+  /** After an open that failed half-way: closes what is open, as cleanly as can be. The lock is the caller's. */
+  async abandon(): Promise<void> {
+    for (const timer of this.#timers) timer.cancel()
+    this.#isClosing = true
+    const failure = await this.#closePartitions()
+    // Without the marker the next open recovers: nothing is lost.
+    if (failure === undefined && this.#data.isClean && !this.#options.readOnly) {
+      await failureOf(this.#data.writeMarker())
+    }
+  }
+
+  /** Closes all partitions, and answers with the first failure. */
+  async #closePartitions(): Promise<Error | undefined> {
+    await this.#flusher.close()
+    const closing = this.topics.partitions().map((each) => failureOf(each.close()))
+    return (await Promise.all(closing)).find((each) => each !== undefined)
+  }
+
+  async #markClean(): Promise<void> {
+    await this.#data.writeRecoveryPoints(() => this.#recoveryPoints())
+    await this.#data.writeLogStarts(() => this.#logStarts())
+    await this.#data.writeMarker()
+  }
+
+  // -------------------------------------------------------------------------------- checkpoints
+
+  /** Writes the recovery points. For want of room it waits for the next time; any other failure closes the log to writes. */
+  async #checkpoint(): Promise<void> {
+    try {
+      await this.#data.writeRecoveryPoints(() => this.#recoveryPoints())
+    } catch (error) {
+      if (!isDiskFull(error)) this.#fail(error)
+    }
+  }
+
+  #recoveryPoints(): Map<string, number> {
+    return new Map(this.topics.partitions().map((each) => [each.name, each.syncedOffset]))
+  }
+
+  /** As Kafka does: only partitions whose log starts within a segment. */
+  #logStarts(): Map<string, number> {
+    const starts = new Map<string, number>()
+    for (const partition of this.topics.partitions()) {
+      const first = partition.segments[0]?.baseOffset ?? 0
+      if (partition.logStartOffset > first) starts.set(partition.name, partition.logStartOffset)
+    }
+    return starts
+  }
+
+  #refused(what: string, error: unknown): LogError {
+    if (isDiskFull(error)) {
+      const message = `${what}: there is no room on the disk`
+      return new LogError('DISK_FULL', message, { cause: error, retryable: true })
+    }
+    return this.#fail(error)
+  }
+
+  /** The log takes no more writes. */
+  #fail(cause: unknown): LogError {
+    const message =
+      'a checkpoint or the metadata could not be written; writes have stopped until the log is opened again'
+    for (const partition of this.topics.partitions()) partition.fail(cause)
+    const error = new LogError('STORAGE_FAILED', message, { cause })
+    this.onFailure?.({ topic: undefined, partition: undefined, error })
+    return error
+  }
+
+  #partitionFailed(topic: string, partition: number, error: Error): void {
+    if (this.topics.isDeleting(`${topic}-${partition}`)) return
+    this.onFailure?.({ topic, partition, error })
+  }
+
+  // --------------------------------------------------------------------------- background work
+
+  #startTimers(): void {
+    const { readOnly, readOnlyPollMs, retentionCheckIntervalMs } = this.#options
+    if (readOnly) this.#repeat(readOnlyPollMs, () => this.poll())
+    else this.#repeat(retentionCheckIntervalMs, async () => void (await this.applyRetention()))
+  }
+
+  #repeat(intervalMs: number, task: () => Promise<void>): void {
+    const timer = this.clock.setTimer(async () => {
+      this.#timers.delete(timer)
+      if (this.#isClosing) return
+      const run = task().catch((error: unknown) =>
+        this.onFailure?.({ topic: undefined, partition: undefined, error: asError(error) }),
+      )
+      this.#background = run
+      await run
+      if (!this.#isClosing) this.#repeat(intervalMs, task)
+    }, intervalMs)
+    this.#timers.add(timer)
+  }
+
+  /** For a reader beside a writer: looks for what the writer has done since. */
+  async poll(): Promise<void> {
+    const file = path.join(this.#data.path, METADATA_FILE)
+    const stat = await this.#fileSystem.stat(file)
+    const state = {
+      isClean: false,
+      recoveryPoints: new Map(),
+      logStarts: await this.#data.readLogStarts(),
+    }
+    if (stat !== undefined && stat.modifiedMs !== this.#storeModifiedMs) {
+      this.#storeModifiedMs = stat.modifiedMs
+      const { store } = await TopicStore.load(this.#fileSystem, file)
+      if (store !== undefined) await this.topics.follow(store, state)
+    }
+    for (const partition of this.topics.partitions()) {
+      if (this.#isClosing) return
+      await partition.poll(state.logStarts.get(partition.name) ?? 0)
+    }
+  }
+}
+
+async function failureOf(work: Promise<unknown>): Promise<Error | undefined> {
+  try {
+    await work
+    return undefined
+  } catch (error) {
+    return asError(error)
+  }
+}

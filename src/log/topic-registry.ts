@@ -1,0 +1,279 @@
+/**
+ * The topics of a log: what is stored of them, their directories and their open partitions kept in step.
+ *
+ * Create and add partitions: (1) `brokerless.json`, the commit point, (2) the directories, (3) the partitions are opened. Killed after 1, the next open
+ * makes what is missing. Delete: (1) the topic is marked `deleting`, the commit point, (2) the partitions are closed, (3) their directories are renamed,
+ * (4) unlinked, (5) the entry goes. Killed after 1, the next open does the rest. A directory that the file does not name is foreign and is taken in,
+ * so none of ours may outlive its entry.
+ */
+import { LogError } from '../errors.ts'
+import { resolveTopicConfig } from '../options.ts'
+import type { StorageEnvironment } from '../storage/environment.ts'
+import { PartitionLog } from '../storage/partition-log.ts'
+import type { Serializer } from '../topics/serializers.ts'
+import { builtInSerializer, bytes } from '../topics/serializers.ts'
+import type { StoredTopic } from '../topics/stored-topic.ts'
+import type { TopicCodec } from '../topics/topic.ts'
+import { Topic } from '../topics/topic.ts'
+import type { ResolvedDeclaration } from '../topics/topic-definition.ts'
+import { newTopicId } from '../topics/topic-id.ts'
+import type { TopicStore } from '../topics/topic-store.ts'
+import type { TopicConfig } from '../types.ts'
+import { isDiskFull } from '../util/error-code.ts'
+import { Mutex } from '../util/mutex.ts'
+import type { TopicFiles } from './topic-files.ts'
+
+/** Partitions that are opened at once. */
+const OPEN_AT_ONCE = 16
+
+/** What the last owner left, for partitions that are opened. */
+export interface OpenState {
+  readonly isClean: boolean
+  readonly recoveryPoints: ReadonlyMap<string, number>
+  readonly logStarts: ReadonlyMap<string, number>
+}
+
+/** For partitions that are made while the log is open: there is nothing to recover. */
+const NEW_PARTITIONS: OpenState = {
+  isClean: false,
+  recoveryPoints: new Map(),
+  logStarts: new Map(),
+}
+
+export interface RegistryOptions {
+  readonly environment: StorageEnvironment
+  readonly files: TopicFiles
+  readonly store: TopicStore
+  readonly defaults: Pick<TopicConfig, 'durability' | 'flushIntervalMs'>
+  /** By topic: serializers, schemas and partitioners are functions, and cannot be stored. */
+  readonly declared: ReadonlyMap<string, ResolvedDeclaration>
+}
+
+export class TopicRegistry {
+  readonly #environment: StorageEnvironment
+  readonly #files: TopicFiles
+  readonly #defaults: RegistryOptions['defaults']
+  readonly #declared: Map<string, ResolvedDeclaration>
+  readonly #topics = new Map<string, Topic>()
+  readonly #changes = new Mutex()
+  readonly #deletingPartitions = new Set<string>()
+  #store: TopicStore
+
+  constructor(options: RegistryOptions) {
+    this.#environment = options.environment
+    this.#files = options.files
+    this.#store = options.store
+    this.#defaults = options.defaults
+    this.#declared = new Map(options.declared)
+  }
+
+  get store(): TopicStore {
+    return this.#store
+  }
+
+  /** For a reader beside a writer: the file was written again. */
+  set store(store: TopicStore) {
+    this.#store = store
+  }
+
+  /** Throws LogError UNKNOWN_TOPIC where there is none. */
+  get(name: string): Topic {
+    const topic = this.#topics.get(name)
+    if (topic === undefined) throw new LogError('UNKNOWN_TOPIC', `there is no topic ${name}`)
+    return topic
+  }
+
+  find(name: string): Topic | undefined {
+    return this.#topics.get(name)
+  }
+
+  list(): Topic[] {
+    return [...this.#topics.values()]
+  }
+
+  partitions(): PartitionLog[] {
+    return this.list().flatMap((topic) => topic.partitions)
+  }
+
+  /** Opens stored topics, as many partitions side by side as the disk likes. */
+  async open(topics: readonly StoredTopic[], state: OpenState): Promise<void> {
+    const wanted = topics.flatMap((topic) =>
+      Array.from({ length: topic.partitions }, (_, partition) => ({ topic, partition })),
+    )
+    const opened = new Map<string, PartitionLog[]>()
+    for (const topic of topics) opened.set(topic.name, [])
+    let next = 0
+    const worker = async (): Promise<void> => {
+      for (let at = next++; at < wanted.length; at = next++) {
+        const { topic, partition } = wanted[at] as (typeof wanted)[number]
+        const log = await this.#openPartition(topic, partition, state)
+        ;(opened.get(topic.name) as PartitionLog[])[partition] = log
+      }
+    }
+    const workers = await Promise.allSettled(Array.from({ length: OPEN_AT_ONCE }, worker))
+    const failed = workers.find((each) => each.status === 'rejected')
+    if (failed !== undefined) {
+      const partitions = [...opened.values()].flat().filter((each) => each !== undefined)
+      await Promise.allSettled(partitions.map((partition) => partition.close()))
+      throw failed.reason
+    }
+    for (const topic of topics) this.#add(topic, opened.get(topic.name) ?? [])
+  }
+
+  /** Creates a topic; one that is there and the same is fine. Calls are carried out one after another. */
+  create(declared: ResolvedDeclaration): Promise<void> {
+    return this.#changes.run(async () => {
+      const { topic, created } = await this.#store.create(declared, newTopicId())
+      this.#declared.set(topic.name, { ...declared })
+      // A topic that is stored but not open: its directories could not be made the last time.
+      if (created || !this.#topics.has(topic.name)) await this.#openNew(topic, 0)
+      else this.#declareAgain(topic, declared)
+    })
+  }
+
+  addPartitions(name: string, partitions: number): Promise<void> {
+    return this.#changes.run(async () => {
+      const topic = this.get(name)
+      const before = topic.partitions.length
+      const stored = await this.#store.addPartitions(name, partitions)
+      if (stored.partitions > before) await this.#openNew(stored, before)
+    })
+  }
+
+  alter(name: string, changes: Partial<TopicConfig>): Promise<void> {
+    return this.#changes.run(async () => {
+      const topic = this.get(name)
+      const stored = await this.#store.alterConfig(name, changes)
+      topic.configure(resolveTopicConfig(stored.config, this.#defaults))
+    })
+  }
+
+  delete(name: string): Promise<void> {
+    return this.#changes.run(async () => {
+      const topic = this.get(name)
+      await this.#store.markDeleting(name)
+      this.#topics.delete(name)
+      this.#declared.delete(name)
+      topic.leave('deleted')
+      for (const partition of topic.partitions) this.#deletingPartitions.add(partition.name)
+      await Promise.allSettled(topic.partitions.map((partition) => partition.close()))
+      const numbers = topic.partitions.map((partition) => partition.partition)
+      for (const directory of await this.#files.markDeleting(name, numbers)) {
+        await this.#files.unlink(directory)
+      }
+      await this.#store.remove(name)
+    })
+  }
+
+  /** For a reader beside a writer: opens what the writer has made since, and lets go what it has deleted. */
+  follow(store: TopicStore, state: OpenState): Promise<void> {
+    return this.#changes.run(async () => {
+      this.#store = store
+      for (const stored of store.list()) {
+        if (stored.state === 'live') await this.#followTopic(stored, state)
+      }
+      for (const topic of this.list()) {
+        if (store.get(topic.name)?.state === 'live') continue
+        this.#topics.delete(topic.name)
+        topic.leave('deleted')
+        await Promise.allSettled(topic.partitions.map((partition) => partition.close()))
+      }
+    })
+  }
+
+  async #followTopic(stored: StoredTopic, state: OpenState): Promise<void> {
+    const topic = this.#topics.get(stored.name)
+    if (topic === undefined) await this.open([stored], state)
+    else if (topic.partitions.length < stored.partitions) {
+      topic.add(await this.#openRange(stored, topic.partitions.length, state))
+    }
+  }
+
+  /** Waits for changes under way; readers are told that the log is closed. The partitions are the caller's to close. */
+  async close(): Promise<void> {
+    await this.#changes.idle()
+    for (const topic of this.list()) topic.leave('closed')
+  }
+
+  /** True for a partition of a topic that was deleted: its failures are of no interest any more. */
+  isDeleting(name: string): boolean {
+    return this.#deletingPartitions.has(name)
+  }
+
+  async #openNew(topic: StoredTopic, from: number): Promise<void> {
+    const numbers = Array.from({ length: topic.partitions - from }, (_, index) => from + index)
+    try {
+      await this.#files.make(topic.name, numbers, topic.topicId)
+    } catch (error) {
+      throw metadataError(topic.name, error)
+    }
+    const partitions = await this.#openRange(topic, from, NEW_PARTITIONS)
+    const open = this.#topics.get(topic.name)
+    if (open === undefined) this.#add(topic, partitions)
+    else open.add(partitions)
+  }
+
+  async #openRange(topic: StoredTopic, from: number, state: OpenState): Promise<PartitionLog[]> {
+    const partitions: PartitionLog[] = []
+    for (let partition = from; partition < topic.partitions; partition += 1) {
+      partitions.push(await this.#openPartition(topic, partition, state))
+    }
+    return partitions
+  }
+
+  #openPartition(topic: StoredTopic, partition: number, state: OpenState): Promise<PartitionLog> {
+    const name = `${topic.name}-${partition}`
+    return PartitionLog.open({
+      environment: this.#environment,
+      topic: topic.name,
+      partition,
+      directory: this.#files.pathOf(topic.name, partition),
+      config: resolveTopicConfig(topic.config, this.#defaults),
+      isClean: state.isClean,
+      recoveryPoint: state.recoveryPoints.get(name) ?? 0,
+      logStartOffset: state.logStarts.get(name) ?? 0,
+    })
+  }
+
+  #add(stored: StoredTopic, partitions: readonly PartitionLog[]): void {
+    const config = resolveTopicConfig(stored.config, this.#defaults)
+    const codec = codecOf(stored, this.#declared.get(stored.name))
+    this.#topics.set(stored.name, new Topic(codec, stored.topicId, config, partitions, Math.random))
+  }
+
+  /** A second creator of the same topic may bring the schema and the partitioner that the first one had not. */
+  #declareAgain(stored: StoredTopic, declared: ResolvedDeclaration): void {
+    const topic = this.#topics.get(stored.name)
+    if (topic !== undefined) topic.codec = codecOf(stored, declared)
+  }
+}
+
+/** A stored name without its functions: values are handed out, and taken, as bytes. */
+export function codecOf(
+  stored: StoredTopic,
+  declared: ResolvedDeclaration | undefined,
+): TopicCodec {
+  const serializer: Serializer =
+    declared?.serializer ??
+    (stored.serializer === undefined ? undefined : builtInSerializer(stored.serializer)) ??
+    bytes
+  return {
+    name: stored.name,
+    key: stored.key,
+    serializer,
+    schema: declared?.schema,
+    partitioner: declared?.partitioner,
+  }
+}
+
+/** What a change of the topics is told as where the disk refused it. */
+export function metadataError(what: string, cause: unknown): LogError {
+  if (cause instanceof LogError) return cause
+  if (isDiskFull(cause)) {
+    return new LogError('DISK_FULL', `${what}: there is no room on the disk`, {
+      cause,
+      retryable: true,
+    })
+  }
+  return new LogError('STORAGE_FAILED', `${what}: a write or sync failed`, { cause })
+}

@@ -1,0 +1,269 @@
+import type { RecordSet } from '../codec/record-set.ts'
+import type { FailedPartition } from '../errors.ts'
+import { LogError, PartialProduceError } from '../errors.ts'
+import type { ResolvedProduceOptions } from '../options.ts'
+import { AppendCall } from '../storage/append-call.ts'
+import type { PartitionLog } from '../storage/partition-log.ts'
+import type {
+  Acknowledgement,
+  BatchAcknowledgement,
+  Durability,
+  ProduceRecord,
+  RecordHeaders,
+} from '../types.ts'
+import { checkInteger, wrongType } from '../util/check.ts'
+import { checkPartition, choosePartition } from './partitioner.ts'
+import { checkHeaders } from './record-headers.ts'
+import { checkKey } from './record-key.ts'
+import type { StickyPartitioner } from './sticky-partitioner.ts'
+import type { TopicCodec } from './topic.ts'
+import { encodeValue } from './value-encoding.ts'
+
+/** What a produce call came to before anything is appended: the records by partition, in input order within each. */
+export interface PreparedProduce {
+  readonly sets: ReadonlyMap<number, RecordSet>
+  readonly options: ResolvedProduceOptions
+}
+
+/** Where prepared records go. */
+export interface ProduceTarget {
+  readonly name: string
+  readonly durability: Durability
+  partition(partition: number): PartitionLog
+}
+
+/** About what a record adds to its partition beside key and value; counts for the sticky choice alone. */
+const RECORD_OVERHEAD_BYTES = 16
+
+/**
+ * Checks, serializes and partitions all records of a call, in the call itself.
+ * Throws what is wrong with them, before anything is changed.
+ */
+export function prepareProduce(
+  codec: TopicCodec,
+  partitionCount: number,
+  sticky: StickyPartitioner,
+  records: readonly ProduceRecord<unknown, unknown>[],
+  options: ResolvedProduceOptions,
+): PreparedProduce {
+  const sets = new Map<number, GrowingSet>()
+  if (options.partition !== undefined) checkPartition(codec.name, options.partition, partitionCount)
+  let lastPartition = -1
+  let set: GrowingSet | undefined
+  for (let index = 0; index < records.length; index += 1) {
+    const record = checkRecord(records[index])
+    const key = checkKey(codec.name, codec.key, record.key ?? null)
+    const value = encodeValue(codec.name, codec.serializer, codec.schema, record.value, index)
+    const given = record.partition ?? options.partition
+    const size = (key?.length ?? 0) + (value?.length ?? 0) + RECORD_OVERHEAD_BYTES
+    const partition = choosePartition(
+      codec.name,
+      partitionCount,
+      given,
+      key,
+      record.value,
+      size,
+      codec.partitioner,
+      sticky,
+    )
+    if (partition !== lastPartition || set === undefined) {
+      lastPartition = partition
+      set = sets.get(partition)
+      if (set === undefined) {
+        set = new GrowingSet()
+        sets.set(partition, set)
+      }
+    }
+    set.add(key, value, record.headers, record.timestamp)
+  }
+  requirePartition(codec.name, records, options)
+  return { sets, options }
+}
+
+/** Appends one prepared record. */
+export function produceOne(
+  target: ProduceTarget,
+  prepared: PreparedProduce,
+): Promise<Acknowledgement> {
+  return new Promise((resolve, reject) => {
+    for (const [partition, set] of prepared.sets) {
+      const call = new RecordCall(target, prepared.options, partition, resolve, reject)
+      target.partition(partition).append(set, call)
+    }
+  })
+}
+
+/** Appends prepared records; across partitions not atomic. */
+export function produceMany(
+  target: ProduceTarget,
+  prepared: PreparedProduce,
+): Promise<BatchAcknowledgement[]> {
+  const { sets, options } = prepared
+  if (sets.size === 0) return Promise.resolve([])
+  return new Promise((resolve, reject) => {
+    const outcome = new Outcome(target.name, sets.size, resolve, reject)
+    for (const [partition, set] of sets) {
+      const call = new BatchCall(target, options, partition, outcome)
+      target.partition(partition).append(set, call)
+    }
+  })
+}
+
+class GrowingSet implements RecordSet {
+  readonly keys: (string | Uint8Array | null)[] = []
+  readonly values: (Uint8Array | null)[] = []
+  headers: (RecordHeaders | undefined)[] | undefined
+  timestamps: (number | undefined)[] | undefined
+
+  add(
+    key: string | Uint8Array | null,
+    value: Uint8Array | null,
+    headers: RecordHeaders | undefined,
+    timestamp: number | undefined,
+  ): void {
+    const index = this.values.length
+    this.keys.push(key)
+    this.values.push(value)
+    if (headers !== undefined) {
+      checkHeaders(headers)
+      this.headers ??= new Array<undefined>(index).fill(undefined)
+    }
+    this.headers?.push(headers)
+    if (timestamp !== undefined) {
+      checkInteger('timestamp', timestamp, 0)
+      this.timestamps ??= new Array<undefined>(index).fill(undefined)
+    }
+    this.timestamps?.push(timestamp)
+  }
+}
+
+class RecordCall extends AppendCall {
+  readonly #partition: number
+  readonly #resolve: (acknowledgement: Acknowledgement) => void
+  readonly #reject: (error: Error) => void
+
+  constructor(
+    target: ProduceTarget,
+    options: ResolvedProduceOptions,
+    partition: number,
+    resolve: (acknowledgement: Acknowledgement) => void,
+    reject: (error: Error) => void,
+  ) {
+    super(options.durability ?? target.durability, options.expectedOffset ?? -1, options.signal)
+    this.#partition = partition
+    this.#resolve = resolve
+    this.#reject = reject
+  }
+
+  acknowledged(): void {
+    const { baseOffset: offset, timestamp, durability } = this
+    this.#resolve({ partition: this.#partition, offset, timestamp, durability })
+  }
+
+  failed(error: Error): void {
+    this.#reject(error)
+  }
+}
+
+class BatchCall extends AppendCall {
+  readonly #partition: number
+  readonly #outcome: Outcome
+
+  constructor(
+    target: ProduceTarget,
+    options: ResolvedProduceOptions,
+    partition: number,
+    outcome: Outcome,
+  ) {
+    super(options.durability ?? target.durability, options.expectedOffset ?? -1, options.signal)
+    this.#partition = partition
+    this.#outcome = outcome
+  }
+
+  acknowledged(): void {
+    const { baseOffset, count, timestamp, durability } = this
+    const lastOffset = baseOffset + count - 1
+    this.#outcome.acknowledged({
+      partition: this.#partition,
+      baseOffset,
+      lastOffset,
+      timestamp,
+      durability,
+    })
+  }
+
+  failed(error: Error): void {
+    this.#outcome.failed({ partition: this.#partition, error })
+  }
+}
+
+/** Gathers what the partitions of one call answer. */
+class Outcome {
+  readonly #topic: string
+  readonly #total: number
+  readonly #resolve: (acknowledged: BatchAcknowledgement[]) => void
+  readonly #reject: (error: Error) => void
+  readonly #acknowledged: BatchAcknowledgement[] = []
+  readonly #failed: FailedPartition[] = []
+
+  constructor(
+    topic: string,
+    total: number,
+    resolve: (acknowledged: BatchAcknowledgement[]) => void,
+    reject: (error: Error) => void,
+  ) {
+    this.#topic = topic
+    this.#total = total
+    this.#resolve = resolve
+    this.#reject = reject
+  }
+
+  acknowledged(acknowledgement: BatchAcknowledgement): void {
+    this.#acknowledged.push(acknowledgement)
+    this.#settle()
+  }
+
+  failed(failure: FailedPartition): void {
+    this.#failed.push(failure)
+    this.#settle()
+  }
+
+  #settle(): void {
+    if (this.#acknowledged.length + this.#failed.length < this.#total) return
+    const byPartition = (a: { partition: number }, b: { partition: number }): number =>
+      a.partition - b.partition
+    const first = this.#failed[0]
+    if (first === undefined) this.#resolve(this.#acknowledged.sort(byPartition))
+    else if (this.#total === 1) this.#reject(first.error)
+    else {
+      const acknowledged = this.#acknowledged.sort(byPartition)
+      this.#reject(
+        new PartialProduceError(this.#topic, acknowledged, this.#failed.sort(byPartition)),
+      )
+    }
+  }
+}
+
+function checkRecord(record: unknown): ProduceRecord<unknown, unknown> {
+  if (typeof record !== 'object' || record === null) {
+    throw wrongType('a record', record, 'an object with value')
+  }
+  return record as ProduceRecord<unknown, unknown>
+}
+
+/** `expectedOffset` is the end of one partition: it must be said which. */
+function requirePartition(
+  topic: string,
+  records: readonly ProduceRecord<unknown, unknown>[],
+  options: ResolvedProduceOptions,
+): void {
+  if (options.expectedOffset === undefined || options.partition !== undefined) return
+  const first = records[0]?.partition
+  if (first !== undefined && records.every((record) => record.partition === first)) return
+  throw new TypeError(`${topic}: expectedOffset needs a partition: give it in the options`)
+}
+
+/** For calls that come before their topic exists. */
+export function unknownTopic(topic: string): LogError {
+  return new LogError('UNKNOWN_TOPIC', `there is no topic ${topic}`)
+}
