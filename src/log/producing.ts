@@ -3,10 +3,15 @@ import type { ProduceOptions } from '../options.ts'
 import { resolveProduceOptions } from '../options.ts'
 import { checkTopicName } from '../storage/file-names.ts'
 import type { PreparedProduce } from '../topics/produce.ts'
-import { prepareProduce, produceMany, produceOne, unknownTopic } from '../topics/produce.ts'
+import {
+  prepareProduce,
+  prepareRecord,
+  produceMany,
+  produceOne,
+  unknownTopic,
+} from '../topics/produce.ts'
 import { StickyPartitioner } from '../topics/sticky-partitioner.ts'
 import { newTopic } from '../topics/stored-topic.ts'
-import type { Topic } from '../topics/topic.ts'
 import { resolveDeclaration } from '../topics/topic-definition.ts'
 import type { Acknowledgement, BatchAcknowledgement, ProduceRecord } from '../types.ts'
 import type { LogCore } from './log-core.ts'
@@ -38,9 +43,10 @@ export class Producing {
       if (topic === undefined) return this.#toUnknown(name, records, given)
       const { codec, sticky, partitions } = topic
       const options = resolveProduceOptions(given)
-      const isMany = Array.isArray(records)
-      const list = isMany ? (records as readonly OneRecord[]) : [records as OneRecord]
-      return append(topic, prepareProduce(codec, partitions.length, sticky, list, options), isMany)
+      const count = partitions.length
+      return Array.isArray(records)
+        ? produceMany(topic, prepareProduce(codec, count, sticky, records, options))
+        : produceOne(topic, prepareRecord(codec, count, sticky, records as OneRecord, options))
     } catch (error) {
       return Promise.reject(error)
     }
@@ -56,15 +62,16 @@ export class Producing {
     checkTopicName(name)
     const declaration = resolveDeclaration(name)
     const codec = codecOf(newTopic(declaration, ''), undefined)
-    const isMany = Array.isArray(records)
-    const list = isMany ? (records as readonly OneRecord[]) : [records as OneRecord]
     const sticky = new StickyPartitioner(Math.random)
-    const prepared = prepareProduce(codec, 1, sticky, list, resolveProduceOptions(given))
-    await this.#core.topics.create(declaration)
-    return append(this.#core.topics.get(name), prepared, isMany)
+    const options = resolveProduceOptions(given)
+    const { topics } = this.#core
+    if (Array.isArray(records)) {
+      const prepared = prepareProduce(codec, 1, sticky, records, options)
+      await topics.create(declaration)
+      return produceMany(topics.get(name), prepared)
+    }
+    const prepared = prepareRecord(codec, 1, sticky, records as OneRecord, options)
+    await topics.create(declaration)
+    return produceOne(topics.get(name), prepared)
   }
-}
-
-function append(topic: Topic, prepared: PreparedProduce, isMany: boolean): Promise<Produced> {
-  return isMany ? produceMany(topic, prepared) : produceOne(topic, prepared)
 }

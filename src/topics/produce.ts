@@ -55,24 +55,20 @@ export function prepareProduce(
     const key = checkKey(codec.name, codec.key, record.key ?? null)
     const value = encodeValue(codec.name, codec.serializer, codec.schema, record.value, index)
     const given = record.partition ?? options.partition
-    const size = (key?.length ?? 0) + (value?.length ?? 0) + RECORD_OVERHEAD_BYTES
     const partition = choosePartition(
       codec.name,
       partitionCount,
       given,
       key,
       record.value,
-      size,
+      sizeOf(key, value),
       codec.partitioner,
       sticky,
     )
     if (partition !== lastPartition || set === undefined) {
       lastPartition = partition
-      set = sets.get(partition)
-      if (set === undefined) {
-        set = new GrowingSet()
-        sets.set(partition, set)
-      }
+      set = sets.get(partition) ?? new GrowingSet()
+      sets.set(partition, set)
     }
     set.add(key, value, record.headers, record.timestamp)
   }
@@ -80,16 +76,54 @@ export function prepareProduce(
   return { sets, options }
 }
 
+/** One record of a call, ready to be appended. */
+export interface PreparedRecord {
+  readonly partition: number
+  readonly set: RecordSet
+  readonly options: ResolvedProduceOptions
+}
+
+/** As `prepareProduce`, for a single record. */
+export function prepareRecord(
+  codec: TopicCodec,
+  partitionCount: number,
+  sticky: StickyPartitioner,
+  given: ProduceRecord<unknown, unknown>,
+  options: ResolvedProduceOptions,
+): PreparedRecord {
+  const record = checkRecord(given)
+  const key = checkKey(codec.name, codec.key, record.key ?? null)
+  const value = encodeValue(codec.name, codec.serializer, codec.schema, record.value, 0)
+  const { headers, timestamp } = record
+  checkExtras(headers, timestamp)
+  const partition = choosePartition(
+    codec.name,
+    partitionCount,
+    record.partition ?? options.partition,
+    key,
+    record.value,
+    sizeOf(key, value),
+    codec.partitioner,
+    sticky,
+  )
+  if (options.expectedOffset !== undefined) requirePartition(codec.name, [record], options)
+  const set = {
+    keys: [key],
+    values: [value],
+    headers: headers === undefined ? undefined : [headers],
+    timestamps: timestamp === undefined ? undefined : [timestamp],
+  }
+  return { partition, set, options }
+}
+
 /** Appends one prepared record. */
 export function produceOne(
   target: ProduceTarget,
-  prepared: PreparedProduce,
+  { partition, set, options }: PreparedRecord,
 ): Promise<Acknowledgement> {
   return new Promise((resolve, reject) => {
-    for (const [partition, set] of prepared.sets) {
-      const call = new RecordCall(target, prepared.options, partition, resolve, reject)
-      target.partition(partition).append(set, call)
-    }
+    const call = new RecordCall(target, options, partition, resolve, reject)
+    target.partition(partition).append(set, call)
   })
 }
 
@@ -122,17 +156,12 @@ class GrowingSet implements RecordSet {
     timestamp: number | undefined,
   ): void {
     const index = this.values.length
+    checkExtras(headers, timestamp)
     this.keys.push(key)
     this.values.push(value)
-    if (headers !== undefined) {
-      checkHeaders(headers)
-      this.headers ??= new Array<undefined>(index).fill(undefined)
-    }
+    if (headers !== undefined) this.headers ??= new Array<undefined>(index).fill(undefined)
     this.headers?.push(headers)
-    if (timestamp !== undefined) {
-      checkInteger('timestamp', timestamp, 0)
-      this.timestamps ??= new Array<undefined>(index).fill(undefined)
-    }
+    if (timestamp !== undefined) this.timestamps ??= new Array<undefined>(index).fill(undefined)
     this.timestamps?.push(timestamp)
   }
 }
@@ -242,6 +271,15 @@ class Outcome {
       )
     }
   }
+}
+
+function sizeOf(key: string | Uint8Array | null, value: Uint8Array | null): number {
+  return (key?.length ?? 0) + (value?.length ?? 0) + RECORD_OVERHEAD_BYTES
+}
+
+function checkExtras(headers: unknown, timestamp: unknown): void {
+  if (headers !== undefined) checkHeaders(headers)
+  if (timestamp !== undefined) checkInteger('timestamp', timestamp, 0)
 }
 
 function checkRecord(record: unknown): ProduceRecord<unknown, unknown> {
