@@ -2,7 +2,6 @@ import { LogError } from '../errors.ts'
 import type { ProduceOptions } from '../options.ts'
 import { resolveProduceOptions } from '../options.ts'
 import { checkTopicName } from '../storage/file-names.ts'
-import type { PreparedProduce } from '../topics/produce.ts'
 import {
   prepareProduce,
   prepareRecord,
