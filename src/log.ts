@@ -86,11 +86,12 @@ export class Log<T extends object = AnyTopics> extends EventEmitter<LogEvents> {
     this.#core = core
     this.#producing = new Producing(core)
     core.onFailure = (failure) => this.emit('failure', failure)
-    if (alterations.length > 0) {
-      setImmediate(() => {
-        for (const alteration of alterations) this.emit('topicAltered', alteration)
-      })
-    }
+    const failures = core.failedPartitions()
+    if (alterations.length + failures.length === 0) return
+    setImmediate(() => {
+      for (const alteration of alterations) this.emit('topicAltered', alteration)
+      for (const failure of failures) this.emit('failure', failure)
+    })
   }
 
   /**

@@ -118,6 +118,13 @@ export class LogCore {
     return report
   }
 
+  /** Partitions that recovery could not make durable, and that take no writes. */
+  failedPartitions(): BackgroundFailure[] {
+    return this.topics.partitions().flatMap(({ topic, partition, failure }) =>
+      failure === undefined ? [] : [{ topic, partition, error: failure }],
+    )
+  }
+
   /** Moves a partition's log start and deletes the segments below it. The checkpoint is the commit point. */
   async deleteRecords(log: PartitionLog, before: number): Promise<void> {
     const starts = (): Map<string, number> => this.#logStarts().set(log.name, before)

@@ -120,7 +120,7 @@ class Opening {
       const report = await core.start(live)
       const partitions = core.topics.partitions().map(({ report }) => report)
       const recovery: RecoveryReport = {
-        clean: data.isClean,
+        clean: data.isClean || isFresh,
         scannedBytes: partitions.reduce((sum, each) => sum + each.scannedBytes, 0),
         partitions: partitions.filter(isTelling),
         resetOffsets: report.resetOffsets,
