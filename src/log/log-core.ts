@@ -170,7 +170,7 @@ export class LogCore {
     }
     failures.push(await failureOf(this.#data.release()))
     const failure = failures.find((each) => each !== undefined)
-    if (failure !== undefined) throw failure
+    if (failure !== undefined) throw closeError(failure)
   }
 
   /** After an open that failed half-way: closes what is open, as cleanly as can be. The lock is the caller's. */
@@ -286,6 +286,14 @@ export class LogCore {
       await partition.poll(state.logStarts.get(partition.name) ?? 0)
     }
   }
+}
+
+/** What is written is safe in any case; the next open has to look for it. */
+function closeError(failure: Error): LogError {
+  if (failure instanceof LogError) return failure
+  const code = isDiskFull(failure) ? 'DISK_FULL' : 'STORAGE_FAILED'
+  const message = `the log could not be closed cleanly (${failure.message}); the next open recovers it`
+  return new LogError(code, message, { cause: failure })
 }
 
 async function failureOf(work: Promise<unknown>): Promise<Error | undefined> {
