@@ -243,6 +243,8 @@ export interface RecoveryReport {
   /** Partitions where anything was scanned, cut, kept aside, rebuilt or finished. */
   readonly partitions: readonly PartitionRecovery[]
   readonly resetOffsets: readonly ResetOffset[]
+  /** Checkpoints that could not be read: more is scanned then, and deleted records of a segment that is there are there again. */
+  readonly damagedCheckpoints: readonly string[]
   /** Why `brokerless.json` was rebuilt from the directories; undefined where it was not. */
   readonly metadataRebuilt: string | undefined
   /** Topics and directories that a half-done creation or deletion left, and that open finished. */

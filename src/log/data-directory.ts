@@ -35,7 +35,7 @@ export class DataDirectory {
   /** The last owner closed the directory. */
   readonly isClean: boolean
   /** Checkpoints that could not be read, by file. */
-  readonly damaged: string[] = []
+  readonly damaged: Set<string> = new Set()
   readonly #options: DirectoryOptions
   readonly #lock: DirectoryLock | undefined
   readonly #writes = new Mutex()
@@ -102,6 +102,19 @@ export class DataDirectory {
     return this.#write(LOG_START_CHECKPOINT, starts)
   }
 
+  /** Partitions that are deleted leave the checkpoints before their topic's entry goes: a new topic of that name would inherit their offsets. */
+  async forget(names: ReadonlySet<string>): Promise<void> {
+    for (const checkpoint of [RECOVERY_POINT_CHECKPOINT, LOG_START_CHECKPOINT]) {
+      await this.#writes.run(async () => {
+        const offsets = await this.#read(checkpoint)
+        const kept = new Map([...offsets].filter(([name]) => !names.has(name)))
+        if (kept.size === offsets.size) return
+        const file = path.join(this.path, checkpoint)
+        await writeOffsetCheckpoint(this.#options.fileSystem, file, kept)
+      })
+    }
+  }
+
   /** All is on the disk and the checkpoints are written. */
   async writeMarker(): Promise<void> {
     await replaceFile(
@@ -121,7 +134,7 @@ export class DataDirectory {
       return await readOffsetCheckpoint(this.#options.fileSystem, file)
     } catch (error) {
       if (!(error instanceof CorruptLogError)) throw error
-      this.damaged.push(file)
+      this.damaged.add(file)
       return new Map()
     }
   }

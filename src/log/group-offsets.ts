@@ -1,4 +1,5 @@
 import { LogError } from '../errors.ts'
+import { checkCommit, checkGroup } from '../groups/commit-checks.ts'
 import type { LagInput } from '../groups/lag.ts'
 import { firstUnreadOffset, groupLag } from '../groups/lag.ts'
 import { OFFSETS_TOPIC, OffsetStore } from '../groups/offset-store.ts'
@@ -70,6 +71,8 @@ export class GroupOffsets {
     commits: readonly OffsetCommit[],
     durability: Durability | undefined,
   ): Promise<CommitAcknowledgement> {
+    checkGroup(group)
+    for (const commit of commits) checkCommit(commit)
     for (const { topic, partition } of commits) this.#options.topics.get(topic).partition(partition)
     const store = await this.#writableStore()
     return store.commit(group, commits, durability)

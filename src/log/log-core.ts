@@ -15,6 +15,7 @@ import type { ResolvedDeclaration } from '../topics/topic-definition.ts'
 import { TopicStore } from '../topics/topic-store.ts'
 import type { Clock, FileSystem, ResetOffset, Timer } from '../types.ts'
 import { asError, isDiskFull } from '../util/error-code.ts'
+import { Mutex } from '../util/mutex.ts'
 import { Semaphore } from '../util/semaphore.ts'
 import type { DataDirectory } from './data-directory.ts'
 import { GroupOffsets } from './group-offsets.ts'
@@ -56,6 +57,7 @@ export class LogCore {
   readonly #flusher: Flusher
   readonly #timers = new Set<Timer>()
   readonly #fileSystem: FileSystem
+  readonly #logStartMoves = new Mutex()
   #background: Promise<void> = Promise.resolve()
   #isClosing = false
   #storeModifiedMs = 0
@@ -90,6 +92,7 @@ export class LogCore {
       store,
       defaults: { durability, flushIntervalMs },
       declared,
+      forget: (names) => data.forget(names),
     })
     this.groups = new GroupOffsets({
       topics: this.topics,
@@ -120,20 +123,27 @@ export class LogCore {
 
   /** Partitions that recovery could not make durable, and that take no writes. */
   failedPartitions(): BackgroundFailure[] {
-    return this.topics.partitions().flatMap(({ topic, partition, failure }) =>
-      failure === undefined ? [] : [{ topic, partition, error: failure }],
-    )
+    return this.topics
+      .partitions()
+      .flatMap(({ topic, partition, failure }) =>
+        failure === undefined ? [] : [{ topic, partition, error: failure }],
+      )
   }
 
-  /** Moves a partition's log start and deletes the segments below it. The checkpoint is the commit point. */
+  /**
+   * Moves a partition's log start and deletes the segments below it. The checkpoint is the commit point; the start moves in memory
+   * before the next checkpoint is written, so that none goes back behind another.
+   */
   async deleteRecords(log: PartitionLog, before: number): Promise<void> {
-    const starts = (): Map<string, number> => this.#logStarts().set(log.name, before)
-    try {
-      await this.#data.writeLogStarts(starts)
-    } catch (error) {
-      throw this.#refused('log-start-offset-checkpoint', error)
-    }
-    log.moveLogStart(before)
+    await this.#logStartMoves.run(async () => {
+      if (before <= log.logStartOffset) return
+      try {
+        await this.#data.writeLogStarts(() => this.#logStarts().set(log.name, before))
+      } catch (error) {
+        throw this.#refused('log-start-offset-checkpoint', error)
+      }
+      log.moveLogStart(before)
+    })
     await log.deleteSegmentsBelow(before)
   }
 

@@ -96,6 +96,7 @@ class Opening {
     const isFresh = loaded.problem === MISSING_STORE && found.topics.size === 0
     const metadataRebuilt = isFresh ? undefined : loaded.problem
     const foreign = await this.#foreignTopics(store, found.topics)
+    this.#tellMissing(store, found.topics)
     const { changed, recreated } = this.#judge(store, foreign)
     if (options.readOnly) {
       store.assume(foreign)
@@ -124,6 +125,7 @@ class Opening {
         scannedBytes: partitions.reduce((sum, each) => sum + each.scannedBytes, 0),
         partitions: partitions.filter(isTelling),
         resetOffsets: report.resetOffsets,
+        damagedCheckpoints: [...data.damaged],
         metadataRebuilt,
         finished: this.#finished,
         inMemory: [...this.#inMemory, ...report.inMemory],
@@ -136,6 +138,15 @@ class Opening {
     } catch (error) {
       await core.abandon()
       throw error
+    }
+  }
+
+  /** Topics that are stored and whose creation did not come to all of its directories, which are made below. */
+  #tellMissing(store: TopicStore, found: ReadonlyMap<string, number[]>): void {
+    if (this.#context.options.readOnly) return
+    for (const { name, state, partitions } of store.list()) {
+      const there = new Set(found.get(name)?.filter((partition) => partition < partitions))
+      if (state === 'live' && there.size < partitions) this.#finished.push(name)
     }
   }
 
@@ -198,7 +209,7 @@ class Opening {
     }
   }
 
-  /** Deletions that a kill interrupted: directories first, the entry last. */
+  /** Deletions that a kill interrupted: directories first, the entry last. Where there is no room to write that, the next open does it. */
   async #finishDeletions(
     store: TopicStore,
     found: { readonly topics: ReadonlyMap<string, number[]>; readonly deleting: readonly string[] },
@@ -214,9 +225,15 @@ class Opening {
       await this.#files.unlink(name)
       this.#finished.push(name)
     }
-    for (const topic of deleting) {
-      await store.remove(topic.name)
-      this.#finished.push(topic.name)
+    for (const { name, partitions } of deleting) {
+      try {
+        await this.#context.data.forget(new Set(partitionNames(name, partitions)))
+        await store.remove(name)
+        this.#finished.push(name)
+      } catch (error) {
+        if (!isDiskFull(error instanceof LogError ? error.cause : error)) throw error
+        this.#inMemory.push(METADATA_FILE)
+      }
     }
   }
 
@@ -228,12 +245,12 @@ class Opening {
   ): Promise<void> {
     const adopted = new Set(foreign.map((topic) => topic.name))
     for (const topic of store.list()) {
+      if (topic.state === 'deleting') continue
       const there = new Set(adopted.has(topic.name) ? [] : found.get(topic.name))
       const all = Array.from({ length: topic.partitions }, (_, index) => index)
       const missing = all.filter((partition) => !there.has(partition))
       if (missing.length === 0) continue
       await this.#files.make(topic.name, missing, topic.topicId)
-      if (there.size > 0) this.#finished.push(topic.name)
     }
   }
 }
@@ -243,6 +260,10 @@ interface Judgement {
   readonly changed: readonly StoredTopic[]
   /** Declared anew under the name of a topic whose deletion has to be finished first. */
   readonly recreated: readonly StoredTopic[]
+}
+
+function partitionNames(topic: string, partitions: number): string[] {
+  return Array.from({ length: partitions }, (_, partition) => `${topic}-${partition}`)
 }
 
 function isTelling(report: RecoveryReport['partitions'][number]): boolean {

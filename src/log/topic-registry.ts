@@ -3,7 +3,7 @@
  *
  * Create and add partitions: (1) `brokerless.json`, the commit point, (2) the directories, (3) the partitions are opened. Killed after 1, the next open
  * makes what is missing. Delete: (1) the topic is marked `deleting`, the commit point, (2) the partitions are closed, (3) their directories are renamed,
- * (4) unlinked, (5) the entry goes. Killed after 1, the next open does the rest. A directory that the file does not name is foreign and is taken in,
+ * (4) unlinked, (5) they leave the checkpoints, (6) the entry goes. Killed after 1, the next open does the rest. A directory that the file does not name is foreign and is taken in,
  * so none of ours may outlive its entry.
  */
 import { LogError } from '../errors.ts'
@@ -47,6 +47,8 @@ export interface RegistryOptions {
   readonly defaults: Pick<TopicConfig, 'durability' | 'flushIntervalMs'>
   /** By topic: serializers, schemas and partitioners are functions, and cannot be stored. */
   readonly declared: ReadonlyMap<string, ResolvedDeclaration>
+  /** Takes deleted partitions, by `<topic>-<partition>`, out of the checkpoints. */
+  readonly forget: (names: ReadonlySet<string>) => Promise<void>
 }
 
 export class TopicRegistry {
@@ -57,6 +59,7 @@ export class TopicRegistry {
   readonly #topics = new Map<string, Topic>()
   readonly #changes = new Mutex()
   readonly #deletingPartitions = new Set<string>()
+  readonly #forget: RegistryOptions['forget']
   #store: TopicStore
 
   constructor(options: RegistryOptions) {
@@ -65,6 +68,7 @@ export class TopicRegistry {
     this.#store = options.store
     this.#defaults = options.defaults
     this.#declared = new Map(options.declared)
+    this.#forget = options.forget
   }
 
   get store(): TopicStore {
@@ -161,6 +165,7 @@ export class TopicRegistry {
       for (const directory of await this.#files.markDeleting(name, numbers)) {
         await this.#files.unlink(directory)
       }
+      await this.#forget(new Set(topic.partitions.map((partition) => partition.name)))
       await this.#store.remove(name)
     })
   }
