@@ -23,41 +23,31 @@ import { LogError } from '../errors.ts'
 import type { TopicConfig } from '../types.ts'
 import { asError, isDiskFull } from '../util/error-code.ts'
 import { nextTurn, soon, turnIsLong } from '../util/turn.ts'
+import { Admission } from './admission.ts'
 import type { AppendCall } from './append-call.ts'
-import { settle } from './append-call.ts'
+import type { AppendTarget } from './append-target.ts'
 import type { PendingBatch } from './batch-gatherer.ts'
 import { BatchGatherer } from './batch-gatherer.ts'
-import type { Flushable, StorageEnvironment } from './environment.ts'
-import type { Segment } from './segment.ts'
+import type { StorageEnvironment } from './environment.ts'
+import type { OffsetsAtOpen } from './log-offsets.ts'
+import { LogOffsets } from './log-offsets.ts'
 import { SyncRounds } from './sync-rounds.ts'
 import type { Tail } from './tail.ts'
+import { diskFullError, storageFailedError } from './write-failure.ts'
+import { groupBytes, mustRollBefore, nextGroup } from './write-group.ts'
 
 /** Up to this size a write is made at once; a larger one goes to the thread pool. */
 const SYNC_WRITE_BYTES = 512 * 1024
 
-/** What the appender needs of its partition. */
-export interface AppendTarget extends Flushable {
-  readonly active: Segment
-  /** Syncs the active segment and starts an empty one at `baseOffset`. */
-  roll(baseOffset: number): Promise<void>
-  /** What has to be done before the next write; undefined: nothing. Rejects where it cannot be done. */
-  prepare(): Promise<void> | undefined
-  /** The high watermark has moved. */
-  advanced(): void
-  /** The partition is closed to writes. */
-  failed(error: Error): void
-}
-
 export class Appender {
+  readonly offsets: LogOffsets
   readonly #target: AppendTarget
   readonly #environment: StorageEnvironment
   readonly #tail: Tail
+  readonly #admission: Admission
   readonly #gatherer: BatchGatherer
   readonly #syncs: SyncRounds
   #config: TopicConfig
-  #logEndOffset: number
-  #syncedOffset: number
-  #highWatermark: number
   /** Batches taken from the gatherer, being written. */
   #writing: PendingBatch[] = []
   #isScheduled = false
@@ -72,40 +62,34 @@ export class Appender {
     environment: StorageEnvironment,
     tail: Tail,
     config: TopicConfig,
-    logEndOffset: number,
+    start: OffsetsAtOpen,
   ) {
+    this.offsets = new LogOffsets(start)
+    this.offsets.advance(config.durability)
     this.#target = target
     this.#environment = environment
     this.#tail = tail
     this.#config = config
-    this.#gatherer = new BatchGatherer(target.name, tail, config, logEndOffset)
+    this.#admission = new Admission(
+      environment.room,
+      (set, call, bytes) => this.#admit(set, call, bytes),
+      () => this.#wakeIdle(),
+    )
+    this.#gatherer = new BatchGatherer(target.name, tail, config, start.logEndOffset)
     this.#syncs = new SyncRounds(target.name, {
-      begin: () => ({ file: target.active.file, end: this.#logEndOffset }),
-      ended: (end) => this.#synced(end),
+      begin: () => ({ file: target.active.file, end: this.offsets.logEndOffset }),
+      ended: (end) => this.syncedUpTo(end),
+      told: () => this.#drain(),
       failed: (error) => this.fail(error),
     })
-    this.#logEndOffset = logEndOffset
-    this.#syncedOffset = logEndOffset
-    this.#highWatermark = logEndOffset
-  }
-
-  /** The next offset to be written. */
-  get logEndOffset(): number {
-    return this.#logEndOffset
-  }
-
-  /** Everything below is on the disk. */
-  get syncedOffset(): number {
-    return this.#syncedOffset
-  }
-
-  /** Where readers stop. */
-  get highWatermark(): number {
-    return this.#highWatermark
   }
 
   get failure(): LogError | undefined {
     return this.#failure
+  }
+
+  get leaderEpoch(): number {
+    return this.#gatherer.leaderEpoch
   }
 
   set leaderEpoch(epoch: number) {
@@ -119,26 +103,18 @@ export class Appender {
   }
 
   append(set: RecordSet, call: AppendCall): void {
-    if (this.#failure !== undefined) return call.failed(this.#failure)
-    const { room } = this.#environment
-    const bytes = BatchGatherer.bound(set)
-    if (room.tryTake(bytes)) return this.#admit(set, call, bytes)
-    const { signal } = call
-    const takeBack = room.wait(bytes, () => {
-      signal?.removeEventListener('abort', onAbort)
-      this.#admit(set, call, bytes)
-    })
-    function onAbort(): void {
-      if (takeBack()) call.failed(asError(signal?.reason))
+    if (this.#failure !== undefined) {
+      call.failed(this.#failure)
+      return
     }
-    signal?.addEventListener('abort', onAbort, { once: true })
+    this.#admission.enter(set, call, BatchGatherer.bound(set))
   }
 
   /** Resolves when all that is written is on the disk; answers with the offset below which it is. */
   async sync(): Promise<number> {
     if (this.#failure !== undefined) throw this.#failure
-    if (this.#syncedOffset < this.#logEndOffset) await this.#syncs.round()
-    return this.#syncedOffset
+    if (this.offsets.syncedOffset < this.offsets.logEndOffset) await this.#syncs.round()
+    return this.offsets.syncedOffset
   }
 
   /** Resolves when nothing waits to be written any more, and nothing is being written. */
@@ -151,9 +127,22 @@ export class Appender {
     }
   }
 
-  /** Runs `section` while nothing is written: for rolls and deletions that are asked for. */
+  /** Waits for all calls made so far, then runs `seal`. Calls that come later are refused. */
+  close(seal: () => Promise<void>): Promise<void> {
+    return this.exclusively(async () => {
+      try {
+        await this.#syncs.settled()
+        await seal()
+      } finally {
+        this.#failure ??= new LogError('CLOSED', `${this.#target.name}: the log is closed`)
+      }
+    })
+  }
+
+  /** Runs `section` while nothing is written: for rolls that are asked for, and for the close. */
   async exclusively<T>(section: () => Promise<T>): Promise<T> {
     while (!this.#isIdle()) await this.written()
+    if (this.#failure !== undefined) throw this.#failure
     this.#isWriting = true
     try {
       return await section()
@@ -165,18 +154,25 @@ export class Appender {
   /** The partition takes no more records; those that wait fail. */
   fail(cause: unknown): LogError {
     if (this.#failure !== undefined) return this.#failure
-    const reason = asError(cause).message
-    const error = new LogError(
-      'STORAGE_FAILED',
-      `${this.#target.name}: a write or sync failed (${reason}); writes have stopped until the log is opened again`,
-      { cause },
-    )
+    const error = storageFailedError(this.#target.name, cause)
     this.#failure = error
     this.#failPending(error)
     this.#syncs.fail(error)
     this.#target.failed(error)
     this.#wakeIdle()
     return error
+  }
+
+  /** All below `offset` is on the disk; told by a roll as well, which syncs the segment that it ends. */
+  syncedUpTo(offset: number): void {
+    if (offset <= this.offsets.syncedOffset) return
+    this.offsets.syncedOffset = offset
+    this.#advance()
+  }
+
+  #advance(): void {
+    if (this.#failure !== undefined) return
+    if (this.offsets.advance(this.#config.durability)) this.#target.advanced()
   }
 
   // ------------------------------------------------------------------------------------ encode
@@ -186,17 +182,20 @@ export class Appender {
     const gatherer = this.#gatherer
     if (this.#failure !== undefined) {
       room.release(bytes)
-      return call.failed(this.#failure)
+      call.failed(this.#failure)
+      return
     }
     if (call.expectedOffset !== -1 && call.expectedOffset !== gatherer.nextOffset) {
       room.release(bytes)
-      return this.#conflict(call)
+      this.#conflict(call)
+      return
     }
     try {
       gatherer.add(set, call, clock.now(), bytes)
     } catch (error) {
       room.release(bytes)
-      return call.failed(asError(error))
+      call.failed(asError(error))
+      return
     }
     if (call.durability === 'os') this.#hasEagerCalls = true
     this.#schedule()
@@ -206,7 +205,7 @@ export class Appender {
   #conflict(call: AppendCall): void {
     call.conflictAt = this.#gatherer.nextOffset
     const before = this.#gatherer.last ?? this.#writing.at(-1)
-    if (before === undefined) settle(this.#target.name, call)
+    if (before === undefined) this.#syncs.addBehind(call)
     else before.calls.push(call)
   }
 
@@ -228,21 +227,19 @@ export class Appender {
     this.#hasEagerCalls = false
     this.#writing = this.#gatherer.take()
     try {
-      while (this.#writing.length > 0) {
-        if (!this.#canWriteNow()) {
-          this.#isWriting = true
-          // Never rejects: every failure is told to the calls that it concerns.
-          void this.#drainSlowly()
-          return
-        }
-        this.#writeGroup(this.#nextGroup())
-      }
+      while (this.#canWriteNow()) this.#writeGroup(this.#nextGroup())
     } catch (error) {
-      this.#isWriting = true
-      void this.#undo(error).then(() => this.#endWriting())
+      this.#goOn(this.#undo(error))
       return
     }
-    this.#wakeIdle()
+    if (this.#writing.length > 0) this.#goOn(this.#drainSlowly())
+    else this.#wakeIdle()
+  }
+
+  /** `work` never rejects: every failure is told to the calls that it concerns. */
+  #goOn(work: Promise<void>): void {
+    this.#isWriting = true
+    void work.then(() => this.#endWriting())
   }
 
   async #drainSlowly(): Promise<void> {
@@ -250,65 +247,50 @@ export class Appender {
       while (this.#writing.length > 0) {
         if (turnIsLong()) await nextTurn()
         await this.#makeReady()
+        const { file } = this.#target.active
+        while (!file.isReady()) await file.ready()
         const group = this.#nextGroup()
-        if (sizeOf(group) <= SYNC_WRITE_BYTES) this.#writeGroup(group)
+        if (groupBytes(group) <= SYNC_WRITE_BYTES) this.#writeGroup(group)
         else await this.#writeLargeGroup(group)
       }
     } catch (error) {
       await this.#undo(error)
     }
-    this.#endWriting()
   }
 
   /** What has to be done before the first batch that waits can be written: repair, room for a handle, a roll. */
   async #makeReady(): Promise<void> {
     const { unsynced } = this.#environment
-    await this.#target.prepare()
+    const target = this.#target
+    if (!target.isPrepared) await target.prepare()
     if (unsynced.isFull()) await unsynced.flushed()
-    await this.#target.active.file.ready()
+    const { file } = target.active
+    while (!file.isReady()) await file.ready()
     const first = this.#writing[0]
-    if (first === undefined || !this.#mustRollBefore(first)) return
-    await this.#target.roll(first.baseOffset)
-    await this.#target.active.file.ready()
+    if (first !== undefined && this.#mustRollBefore(first)) await target.roll(first.baseOffset)
   }
 
   #canWriteNow(): boolean {
     const first = this.#writing[0]
     if (first === undefined || turnIsLong()) return false
-    if (this.#target.prepare() !== undefined || this.#environment.unsynced.isFull()) return false
+    if (!this.#target.isPrepared || this.#environment.unsynced.isFull()) return false
     if (!this.#target.active.file.isReady() || this.#mustRollBefore(first)) return false
-    return sizeOf(this.#nextGroup()) <= SYNC_WRITE_BYTES
+    return groupBytes(this.#nextGroup()) <= SYNC_WRITE_BYTES
   }
 
   #mustRollBefore(batch: PendingBatch): boolean {
-    const { active } = this.#target
-    const lastOffset = batch.nextOffset - 1
-    return active.isFullFor(batch.sizeBytes, lastOffset, batch.maxTimestamp, this.#config)
+    return mustRollBefore(this.#target.active, batch, this.#config)
   }
 
-  /** The batches from the first on that lie back to back in memory and go into the active segment. */
   #nextGroup(): PendingBatch[] {
-    let size = this.#target.active.sizeBytes
-    let last: PendingBatch | undefined
-    let count = 0
-    for (const batch of this.#writing) {
-      if (last !== undefined) {
-        if (batch.chunk !== last.chunk || batch.start !== last.end) break
-        if (size + batch.sizeBytes > this.#config.segmentBytes) break
-        if (this.#mustRollBefore(batch)) break
-      }
-      size += batch.sizeBytes
-      last = batch
-      count += 1
-    }
-    return count === this.#writing.length ? this.#writing : this.#writing.slice(0, count)
+    return nextGroup(this.#writing, this.#target.active, this.#config)
   }
 
   #writeGroup(group: readonly PendingBatch[]): void {
     const first = group[0]
     if (first === undefined) return
     const { file, sizeBytes } = this.#target.active
-    file.writeSync(first.chunk.buffer, first.start, sizeOf(group), sizeBytes)
+    file.writeSync(first.chunk.buffer, first.start, groupBytes(group), sizeBytes)
     this.#wrote(group)
   }
 
@@ -316,7 +298,7 @@ export class Appender {
     const first = group[0]
     if (first === undefined) return
     const { file, sizeBytes } = this.#target.active
-    await file.write(first.chunk.buffer, first.start, sizeOf(group), sizeBytes)
+    await file.write(first.chunk.buffer, first.start, groupBytes(group), sizeBytes)
     // Where the partition failed meanwhile, the calls have been told so.
     if (this.#failure === undefined) this.#wrote(group)
   }
@@ -333,27 +315,32 @@ export class Appender {
       batch.chunk.unwritten -= 1
       bytes += sizeBytes
       roomBytes += batch.roomBytes
-      this.#logEndOffset = nextOffset
+      this.offsets.logEndOffset = nextOffset
     }
-    this.#writing = group.length === this.#writing.length ? [] : this.#writing.slice(group.length)
+    this.#writing = this.#writing.slice(group.length)
     this.#tail.trim()
     this.#environment.unsynced.appended(this.#target, bytes, this.#config.flushIntervalMs)
     this.#advance()
-    for (const batch of group) {
-      for (const call of batch.calls) {
-        if (call.durability === 'os') settle(this.#target.name, call)
-        else this.#syncs.add(call)
-      }
-    }
+    for (const batch of group) for (const call of batch.calls) this.#settle(call)
     this.#syncs.start()
     this.#environment.room.release(roomBytes)
+  }
+
+  #settle(call: AppendCall): void {
+    if (call.conflictAt !== -1) this.#syncs.addBehind(call)
+    else if (call.durability === 'os') call.acknowledged()
+    else this.#syncs.add(call)
   }
 
   /** After a failed write: cuts off what it left if there is merely no room, else stops. */
   async #undo(error: unknown): Promise<void> {
     if (this.#failure !== undefined) return
-    const isRefusal = error instanceof LogError && error.retryable
-    if (!isRefusal && !isDiskFull(error)) {
+    // Refused before anything was written.
+    if (error instanceof LogError && error.retryable) {
+      this.#failPending(error)
+      return
+    }
+    if (!isDiskFull(error)) {
       this.fail(error)
       return
     }
@@ -364,14 +351,14 @@ export class Appender {
       this.fail(cutError)
       return
     }
-    this.#failPending(isRefusal ? error : diskFullError(name, error))
+    this.#failPending(diskFullError(name, error))
   }
 
   #failPending(error: LogError): void {
     const failed = [...this.#writing, ...this.#gatherer.take()]
     this.#writing = []
     this.#hasEagerCalls = false
-    this.#gatherer.resetTo(this.#logEndOffset)
+    this.#gatherer.resetTo(this.offsets.logEndOffset)
     let roomBytes = 0
     for (const batch of failed) {
       batch.chunk.unwritten -= 1
@@ -388,7 +375,8 @@ export class Appender {
   }
 
   #isIdle(): boolean {
-    return this.#gatherer.isEmpty && this.#writing.length === 0 && !this.#isWriting
+    const isWaiting = this.#admission.waiting > 0 || !this.#gatherer.isEmpty
+    return !isWaiting && this.#writing.length === 0 && !this.#isWriting
   }
 
   #wakeIdle(): void {
@@ -397,38 +385,4 @@ export class Appender {
     this.#idleWaiters = []
     for (const wake of waiters) wake()
   }
-
-  // -------------------------------------------------------------------------------------- sync
-
-  /** All below `offset` is on the disk; told by a roll as well, which syncs the segment that it ends. */
-  syncedUpTo(offset: number): void {
-    if (offset <= this.#syncedOffset) return
-    this.#syncedOffset = offset
-    this.#advance()
-  }
-
-  #synced(end: number): void {
-    this.syncedUpTo(end)
-    // First the next round, then those who wait: the disk works while they go on.
-    if (!this.#gatherer.isEmpty) this.#drain()
-  }
-
-  #advance(): void {
-    const visible = this.#config.durability === 'os' ? this.#logEndOffset : this.#syncedOffset
-    if (visible <= this.#highWatermark || this.#failure !== undefined) return
-    this.#highWatermark = visible
-    this.#target.advanced()
-  }
-}
-
-/** The `DISK_FULL` that a refused write is told as. */
-export function diskFullError(where: string, cause: unknown): LogError {
-  const message = `${where}: there is no room on the disk; nothing was written`
-  return new LogError('DISK_FULL', message, { cause, retryable: true })
-}
-
-function sizeOf(group: readonly PendingBatch[]): number {
-  const first = group[0]
-  const last = group[group.length - 1]
-  return first === undefined || last === undefined ? 0 : last.end - first.start
 }

@@ -8,19 +8,20 @@ import type { Chunk, Tail } from './tail.ts'
 
 /** An encoded batch that waits to be written, and the calls that wait for it. */
 export class PendingBatch {
-  readonly chunk: Chunk
   readonly baseOffset: number
   readonly calls: AppendCall[] = []
+  chunk: Chunk
   start: number
-  end = 0
+  end: number
   nextOffset: number
   maxTimestamp = 0
   /** What it holds of `PendingRoom`. */
   roomBytes = 0
 
-  constructor(chunk: Chunk, start: number, baseOffset: number) {
+  constructor(chunk: Chunk, baseOffset: number) {
     this.chunk = chunk
-    this.start = start
+    this.start = chunk.end
+    this.end = chunk.end
     this.baseOffset = baseOffset
     this.nextOffset = baseOffset
   }
@@ -74,22 +75,24 @@ export class BatchGatherer {
 
   /**
    * Adds a call's records; `roomBytes` of room were taken for them.
-   * Throws `MessageTooLargeError`, with nothing changed, where they do not fit in one batch.
+   * Throws with nothing changed: `MessageTooLargeError` where they do not fit in one batch.
    */
   add(set: RecordSet, call: AppendCall, now: number, roomBytes: number): void {
-    const count = set.values.length
-    if (!this.#addTo(this.#batchFor(roomBytes), set, now)) {
-      this.#closeBatch()
+    if (roomBytes + BATCH_HEADER_BYTES > this.#largestBatchBytes) this.#refuseTooLarge(set, now)
+    try {
       if (!this.#addTo(this.#batchFor(roomBytes), set, now)) {
-        const size = this.#refusedBytes
-        this.#dropBatch()
-        throw this.#tooLarge(size)
+        this.#closeBatch()
+        this.#addTo(this.#batchFor(roomBytes), set, now)
       }
+    } catch (error) {
+      if (this.#open?.calls.length === 0) this.#dropBatch(this.#open)
+      throw error
     }
     const batch = this.#open as PendingBatch
+    const count = set.values.length
     call.baseOffset = this.#nextOffset
     call.count = count
-    call.timestamp = greatestTimestamp(set, now, this.#config)
+    call.timestamp = greatestTimestamp(set, now)
     this.#nextOffset += count
     batch.nextOffset = this.#nextOffset
     batch.roomBytes += roomBytes
@@ -109,18 +112,34 @@ export class BatchGatherer {
     this.#nextOffset = nextOffset
   }
 
-  #refusedBytes = 0
+  get #largestBatchBytes(): number {
+    return Math.min(this.#config.maxMessageBytes, this.#config.segmentBytes)
+  }
 
+  /** Encodes a call alone, to learn its size, where the bound of it is above the largest batch. */
+  #refuseTooLarge(set: RecordSet, now: number): void {
+    const scratch = Buffer.allocUnsafe(encodedSizeBound(set) + BATCH_HEADER_BYTES)
+    const encoder = new BatchEncoder()
+    encoder.begin(scratch, 0)
+    encoder.add(set, now, this.#config.timestampType, scratch.length)
+    const { maxMessageBytes, segmentBytes } = this.#config
+    if (encoder.end > maxMessageBytes) {
+      throw new MessageTooLargeError(this.#where, encoder.end, 'maxMessageBytes', maxMessageBytes)
+    }
+    if (encoder.end > segmentBytes) {
+      throw new MessageTooLargeError(this.#where, encoder.end, 'segmentBytes', segmentBytes)
+    }
+  }
+
+  /** False, with nothing added, where the batch has calls and would become too large. */
   #addTo(batch: PendingBatch, set: RecordSet, now: number): boolean {
     const encoder = this.#encoder
     encoder.mark()
-    const buffer = batch.chunk.buffer
-    if (!encoder.add(set, now, this.#config.timestampType, buffer.length)) {
-      throw new Error('a batch outgrew the bound of its records')
+    if (!encoder.add(set, now, this.#config.timestampType, batch.chunk.buffer.length)) {
+      throw new Error('records outgrew the bound of their size')
     }
-    const size = encoder.end - encoder.start
-    if (size <= this.#config.maxMessageBytes && size <= this.#config.segmentBytes) return true
-    this.#refusedBytes = size
+    const isWithin = encoder.end - encoder.start <= this.#largestBatchBytes
+    if (isWithin || batch.calls.length === 0) return true
     encoder.rollback()
     return false
   }
@@ -131,24 +150,20 @@ export class BatchGatherer {
     const open = this.#open
     if (open === undefined) return this.#openBatch(bytes)
     if (open.chunk.buffer.length - encoder.end >= bytes) return open
-    const used = encoder.end - encoder.start
-    const chunk = this.#tail.chunkFor(used + bytes)
-    const moved = new PendingBatch(chunk, chunk.end, open.baseOffset)
+    const chunk = this.#tail.chunkFor(encoder.end - encoder.start + bytes)
     encoder.moveTo(chunk.buffer, chunk.end)
-    moved.nextOffset = open.nextOffset
-    moved.roomBytes = open.roomBytes
-    moved.calls.push(...open.calls)
     open.chunk.unwritten -= 1
     chunk.unwritten += 1
-    this.#open = moved
-    return moved
+    open.chunk = chunk
+    open.start = chunk.end
+    return open
   }
 
   #openBatch(bytes: number): PendingBatch {
     const chunk = this.#tail.chunkFor(bytes + BATCH_HEADER_BYTES)
     chunk.unwritten += 1
     this.#encoder.begin(chunk.buffer, chunk.end)
-    this.#open = new PendingBatch(chunk, chunk.end, this.#nextOffset)
+    this.#open = new PendingBatch(chunk, this.#nextOffset)
     return this.#open
   }
 
@@ -156,28 +171,19 @@ export class BatchGatherer {
     const batch = this.#open
     if (batch === undefined) return
     this.#open = undefined
-    if (batch.calls.length === 0) {
-      batch.chunk.unwritten -= 1
-      return
-    }
+    const { timestampType } = this.#config
     batch.maxTimestamp = this.#encoder.maxTimestamp
-    batch.end = this.#encoder.finish(batch.baseOffset, this.leaderEpoch, this.#config.timestampType)
+    batch.end = this.#encoder.finish(batch.baseOffset, this.leaderEpoch, timestampType)
     batch.chunk.end = batch.end
     this.#closed.push(batch)
+    if (timestampType !== 'LogAppendTime') return
+    // All records of the batch have its time, also those of calls that came a little earlier.
+    for (const call of batch.calls) call.timestamp = batch.maxTimestamp
   }
 
-  #dropBatch(): void {
-    const batch = this.#open
-    if (batch === undefined) return
+  #dropBatch(batch: PendingBatch): void {
     batch.chunk.unwritten -= 1
     this.#open = undefined
-  }
-
-  #tooLarge(size: number): MessageTooLargeError {
-    const { maxMessageBytes, segmentBytes } = this.#config
-    return size > maxMessageBytes
-      ? new MessageTooLargeError(this.#where, size, 'maxMessageBytes', maxMessageBytes)
-      : new MessageTooLargeError(this.#where, size, 'segmentBytes', segmentBytes)
   }
 
   /** The room that a call needs, in bytes; an upper bound. */
@@ -186,8 +192,8 @@ export class BatchGatherer {
   }
 }
 
-function greatestTimestamp(set: RecordSet, now: number, config: TopicConfig): number {
-  if (set.timestamps === undefined || config.timestampType === 'LogAppendTime') return now
+function greatestTimestamp(set: RecordSet, now: number): number {
+  if (set.timestamps === undefined) return now
   let greatest = Number.NEGATIVE_INFINITY
   for (const timestamp of set.timestamps) greatest = Math.max(greatest, timestamp ?? now)
   return greatest

@@ -1,13 +1,14 @@
 import type { FileHandle, FileSystem, OpenMode } from '../types.ts'
 import type { Semaphore } from '../util/semaphore.ts'
+import { SyncError } from './sync-error.ts'
 
 /**
  * Bounds the open handles of data files (`.log`). A handle is opened when its file is first used and closed when
  * another file needs the place, least recently used first; a file with unsynced bytes is synced before that, since
  * a write error that the kernel has still to report can be lost with the last handle.
  *
- * Who calls the synchronous operations of a `DataFile` first makes sure that it `isReady`, else waits for
- * `makeRoom`, and calls with no `await` in between.
+ * Who calls the synchronous operations of a `DataFile` first makes sure that it `isReady`, else waits for `ready` and
+ * asks again, and calls with no `await` in between.
  */
 export class FileCache {
   readonly fileSystem: FileSystem
@@ -46,9 +47,13 @@ export class FileCache {
     }
   }
 
-  /** For `DataFile`: a handle is opened; another one may be closed for it. */
-  admit(file: DataFile): void {
+  /** For `DataFile`: a handle is about to be opened; another one may be closed for it. */
+  freePlace(): void {
     if (this.#open.size >= this.#maxOpenFiles) this.#victim(true)?.closeHandle()
+  }
+
+  /** For `DataFile`: its handle was opened. */
+  admit(file: DataFile): void {
     this.#open.add(file)
   }
 
@@ -91,6 +96,7 @@ export class DataFile {
   #operations = 0
   #lastWrite = 0
   #lastSyncedWrite = 0
+  #syncFailure: SyncError | undefined
   /** Told when a sync fails, also one that was made to free a handle. */
   onSyncFailure: ((error: unknown) => void) | undefined = undefined
   /** For `FileCache`. */
@@ -131,9 +137,9 @@ export class DataFile {
     return this.#handle !== undefined || this.#files.hasRoom()
   }
 
-  /** Resolves when a synchronous operation may be called at once. */
-  async ready(): Promise<void> {
-    while (!this.isReady()) await this.#files.makeRoom()
+  /** Resolves when there was room for its handle; who then comes too late asks again. */
+  ready(): Promise<void> {
+    return this.#files.makeRoom()
   }
 
   sizeSync(): number {
@@ -150,7 +156,7 @@ export class DataFile {
     length: number,
     position: number,
   ): Promise<number> {
-    await this.ready()
+    while (!this.isReady()) await this.ready()
     return this.#during((handle) => handle.read(buffer, offset, length, position))
   }
 
@@ -161,34 +167,28 @@ export class DataFile {
   }
 
   async write(buffer: Uint8Array, offset: number, length: number, position: number): Promise<void> {
-    await this.ready()
-    this.#lastWrite += 1
-    return this.#during((handle) => handle.write(buffer, offset, length, position))
+    while (!this.isReady()) await this.ready()
+    return this.#changing((handle) => handle.write(buffer, offset, length, position))
   }
 
   async truncate(size: number): Promise<void> {
-    await this.ready()
-    this.#lastWrite += 1
-    return this.#during((handle) => handle.truncate(size))
+    while (!this.isReady()) await this.ready()
+    return this.#changing((handle) => handle.truncate(size))
   }
 
-  /** Resolves when all that was written before the call is on the disk. */
+  /**
+   * Resolves when all that was written before the call is on the disk. Once one has failed all do: the system
+   * reports a lost write once, and would answer the next sync as if nothing had happened.
+   * @throws SyncError
+   */
   async sync(): Promise<void> {
-    if (!this.isDirty) return
-    await this.ready()
-    await this.#during((handle) =>
-      this.#files.syncs.run(async () => {
-        const covered = this.#lastWrite
-        try {
-          await handle.sync()
-        } catch (error) {
-          this.onSyncFailure?.(error)
-          throw error
-        } finally {
-          this.#lastSyncedWrite = Math.max(this.#lastSyncedWrite, covered)
-        }
-      }),
-    )
+    if (this.#syncFailure === undefined && this.isDirty) {
+      while (!this.isReady()) await this.ready()
+      await this.#during((handle) => this.#files.syncs.run(() => this.#syncNow(handle)))
+    }
+    if (this.#syncFailure === undefined) return
+    this.#lastSyncedWrite = this.#lastWrite
+    throw this.#syncFailure
   }
 
   /** Waits for operations under way, then closes the handle; the file can be used again. Syncs nothing. */
@@ -222,10 +222,34 @@ export class DataFile {
   #opened(): FileHandle {
     this.lastUse = this.#files.nextTick()
     if (this.#handle !== undefined) return this.#handle
+    this.#files.freePlace()
     const handle = this.#files.fileSystem.openSync(this.#path, this.#mode)
     this.#files.admit(this)
     this.#handle = handle
     return handle
+  }
+
+  async #syncNow(handle: FileHandle): Promise<void> {
+    const covered = this.#lastWrite
+    try {
+      await handle.sync()
+    } catch (error) {
+      this.#syncFailure ??= new SyncError(error)
+      this.onSyncFailure?.(this.#syncFailure)
+    }
+    this.#lastSyncedWrite = Math.max(this.#lastSyncedWrite, covered)
+  }
+
+  #changing(operation: (handle: FileHandle) => Promise<void>): Promise<void> {
+    this.#lastWrite += 1
+    return this.#during(async (handle) => {
+      try {
+        await operation(handle)
+      } finally {
+        // A sync that began meanwhile may have missed it.
+        this.#lastWrite += 1
+      }
+    })
   }
 
   async #during<T>(operation: (handle: FileHandle) => Promise<T>): Promise<T> {

@@ -3,9 +3,6 @@ import { IndexBuilder } from './index-builder.ts'
 import type { Segment } from './segment.ts'
 import { findValidBatch, scanBatches } from './segment-scan.ts'
 
-/** Kafka's default; what matters in a rebuild is that look-ups stay short. */
-const REBUILD_INTERVAL_BYTES = 4096
-
 /**
  * Builds both indexes of a segment again from its .log, headers only, passing damage. The entries are gathered first
  * and take the place of the old ones in one turn: batches may be appended meanwhile, and look-ups go on.
@@ -13,14 +10,15 @@ const REBUILD_INTERVAL_BYTES = 4096
 export async function rebuildIndexes(segment: Segment): Promise<void> {
   const offsets: number[] = []
   const times: number[] = []
-  const builder = new IndexBuilder(REBUILD_INTERVAL_BYTES, {
+  const builder = new IndexBuilder(segment.indexIntervalBytes, {
     offsetEntry: (offset, position) => offsets.push(offset, position),
     timeEntry: (timestamp, offset) => times.push(timestamp, offset),
   })
   let position = 0
   let nextOffset = segment.baseOffset
-  // Grows while batches are appended; the last round finds nothing new, and ends in the turn in which it looks.
-  while (position < (await segment.measure())) {
+  await segment.measure()
+  // Grows while batches are appended; the last round finds nothing new, and the indexes change in the turn in which it looks.
+  while (position < segment.sizeBytes) {
     const to = segment.sizeBytes
     const range = { from: position, to, nextOffset, crcFrom: Number.POSITIVE_INFINITY }
     const end = await scanBatches(segment.file, range, (buffer, at, batchPosition) =>

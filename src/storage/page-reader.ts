@@ -17,7 +17,7 @@ import type { Tail } from './tail.ts'
 /** Up to this size a read is made at once; a larger one goes to the thread pool. */
 const SYNC_READ_BYTES = 64 * 1024
 /** A request for at most this many records is a look-up: it reads little, and remembers where the records stand. */
-const LOOKUP_RECORDS = 64
+export const LOOKUP_RECORDS: number = 64
 const LOOKUP_BYTES = 16 * 1024
 /** From this size on a batch gets a table when only some of its records are asked for. */
 const TABLE_BATCH_BYTES = 4 * 1024
@@ -191,7 +191,10 @@ export class PageReader {
 
   async #rebuild(segment: Segment): Promise<void> {
     await rebuildIndexes(segment)
-    if (!this.#isReadOnly && segment !== this.#segments.active) await segment.saveIndexes()
+    if (!this.#isReadOnly && segment !== this.#segments.active) {
+      // Where it cannot be written it holds in memory.
+      await segment.saveIndexes().catch(ignore)
+    }
     this.onIndexRebuilt?.(segment.pathOf('index'))
   }
 
@@ -260,3 +263,5 @@ function faultText(fault: Fault['fault']): string {
       return 'the bytes are not a record batch'
   }
 }
+
+function ignore(): void {}

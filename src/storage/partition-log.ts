@@ -1,31 +1,25 @@
-import path from 'node:path'
 import type { RecordSet } from '../codec/record-set.ts'
-import type { LogError } from '../errors.ts'
+import { LogError, OffsetOutOfRangeError } from '../errors.ts'
 import type { PartitionDescription, TopicConfig } from '../types.ts'
 import { errorCode, isDiskFull } from '../util/error-code.ts'
 import { Mutex } from '../util/mutex.ts'
 import type { AppendCall } from './append-call.ts'
-import type { AppendTarget } from './appender.ts'
-import { Appender, diskFullError } from './appender.ts'
-import {
-  formatLeaderEpochs,
-  parseLeaderEpochs,
-  readFileIfThere,
-  replaceFile,
-} from './checkpoint.ts'
+import type { AppendTarget } from './append-target.ts'
+import { Appender } from './appender.ts'
 import type { StorageEnvironment } from './environment.ts'
-import { LEADER_EPOCH_CHECKPOINT, segmentFileName } from './file-names.ts'
 import type { Page, PageRequest } from './page.ts'
 import { PageReader } from './page-reader.ts'
-import { listPartition } from './partition-directory.ts'
 import type { ProducerStates } from './producer-state.ts'
 import type { MutableReport, RecoveredPartition, Repair } from './recovery.ts'
 import { openPartition } from './recovery.ts'
 import { Segment } from './segment.ts'
 import type { SegmentList } from './segment-list.ts'
+import { SideFiles } from './side-files.ts'
+import { syncNames } from './sync-error.ts'
 import { Tail } from './tail.ts'
 import { TailFollower } from './tail-follower.ts'
 import { findOffsetByTime } from './time-lookup.ts'
+import { diskFullError } from './write-failure.ts'
 
 /** After so many bytes a flush also writes a producer snapshot, so that recovery never walks further back. */
 const SNAPSHOT_BYTES = 16 * 1024 * 1024
@@ -59,13 +53,15 @@ export class PartitionLog implements AppendTarget {
   readonly #reader: PageReader
   readonly #appender: Appender
   readonly #follower: TailFollower | undefined
+  readonly #sideFiles: SideFiles
   readonly #deletions = new Mutex()
+  /** Where the log ended when it was opened. */
+  readonly #openedAt: number
   #config: TopicConfig
   #logStartOffset: number
   #repairs: Repair[]
   #repairing: Promise<void> | undefined
   #bytesAtSnapshot = 0
-  #snapshotOffset = -1
 
   private constructor(options: PartitionOptions, recovered: RecoveredPartition) {
     const { environment, topic, partition, directory, config } = options
@@ -82,10 +78,12 @@ export class PartitionLog implements AppendTarget {
     this.#tail = new Tail(environment.cache, environment.chunks)
     this.#reader = new PageReader(this.name, this.#segments, this.#tail, environment)
     this.#reader.onIndexRebuilt = (file) => this.report.rebuilt.push(file)
-    this.#appender = new Appender(this, environment, this.#tail, config, recovered.logEndOffset)
-    this.#appender.leaderEpoch = recovered.leaderEpoch ?? 0
+    this.#sideFiles = new SideFiles(environment.fileSystem, directory)
+    this.#openedAt = recovered.logEndOffset
+    this.#appender = new Appender(this, environment, this.#tail, config, recovered)
+    this.#appender.leaderEpoch = recovered.leaderEpoch
     this.#repairs = recovered.repairs
-    if (recovered.leaderEpoch === undefined) this.#repairs.push(this.#epochFileRepair())
+    if (!recovered.hasLeaderEpochFile) this.#repairs.push(this.#epochFileRepair())
     for (const segment of this.#segments.all) this.#watch(segment)
     this.#follower = environment.readOnly
       ? new TailFollower(environment, directory, this.#segments, recovered.logEndOffset)
@@ -104,17 +102,17 @@ export class PartitionLog implements AppendTarget {
 
   /** The next offset to be written. */
   get logEndOffset(): number {
-    return this.#follower?.logEndOffset ?? this.#appender.logEndOffset
+    return this.#follower?.logEndOffset ?? this.#appender.offsets.logEndOffset
   }
 
   /** Where readers stop. In another process than the writer's: the log end. */
   get highWatermark(): number {
-    return this.#follower?.logEndOffset ?? this.#appender.highWatermark
+    return this.#follower?.logEndOffset ?? this.#appender.offsets.highWatermark
   }
 
   /** Everything below is on the disk. */
   get syncedOffset(): number {
-    return this.#appender.syncedOffset
+    return this.#appender.offsets.syncedOffset
   }
 
   /** Why the partition takes no more writes; undefined while it does. */
@@ -149,9 +147,19 @@ export class PartitionLog implements AppendTarget {
     this.#appender.append(set, call)
   }
 
-  /** Reads from an offset within the log and below `request.end`. */
+  /**
+   * Reads from an offset within the log and below `request.end`.
+   * Rejects with `OffsetOutOfRangeError` where the segment was deleted meanwhile.
+   */
   read(request: PageRequest): Page | Promise<Page> {
-    return this.#reader.read(request)
+    try {
+      const page = this.#reader.read(request)
+      return page instanceof Promise
+        ? page.catch((error) => this.#readFailed(error, request))
+        : page
+    } catch (error) {
+      return this.#readFailed(error, request)
+    }
   }
 
   /** See `PageReader.remember`. */
@@ -168,12 +176,17 @@ export class PartitionLog implements AppendTarget {
   /** Makes everything written so far durable; answers with the offset below which all is on the disk. */
   async flush(): Promise<number> {
     const synced = await this.#appender.sync()
-    this.active.flushIndexes()
     const { active } = this
-    if (active.sizeBytes - this.#bytesAtSnapshot >= SNAPSHOT_BYTES) {
-      this.#bytesAtSnapshot = active.sizeBytes
-      // No batch appended here belongs to a producer: its state is the same at every offset since the last roll.
-      await this.#saveSnapshot(synced)
+    try {
+      active.flushIndexes()
+      if (active.sizeBytes - this.#bytesAtSnapshot >= SNAPSHOT_BYTES) {
+        // No batch appended here belongs to a producer: its state is the same at every offset since the last roll.
+        await this.#saveSnapshot(synced)
+        this.#bytesAtSnapshot = active.sizeBytes
+      }
+    } catch (error) {
+      // Without room both wait for the next time; the data is on the disk.
+      if (!isDiskFull(error)) throw this.#appender.fail(error)
     }
     return synced
   }
@@ -205,7 +218,8 @@ export class PartitionLog implements AppendTarget {
   /** Rolls the active segment unless it is empty; answers with the base offset of the one that is active then. */
   rollNow(): Promise<number> {
     return this.#appender.exclusively(async () => {
-      if (this.active.sizeBytes > 0) await this.roll(this.#appender.logEndOffset)
+      if (!this.isPrepared) await this.prepare()
+      if (this.active.sizeBytes > 0) await this.roll(this.#appender.offsets.logEndOffset)
       return this.active.baseOffset
     })
   }
@@ -216,19 +230,18 @@ export class PartitionLog implements AppendTarget {
    * the active one and is simply rolled again; after it, the new one is, empty. Nothing is written to it before 4.
    */
   async roll(baseOffset: number): Promise<void> {
-    const { fileSystem } = this.#environment
-    await this.active.seal()
-    this.#appender.syncedUpTo(baseOffset)
-    await this.#saveSnapshot(baseOffset)
-    const segment = await Segment.create(this.#environment, this.directory, baseOffset)
     try {
-      await fileSystem.syncDirectory(this.directory)
+      await this.active.seal()
+      this.#appender.syncedUpTo(baseOffset)
+      await this.#saveSnapshot(baseOffset)
+      const segment = await Segment.create(this.#environment, this.directory, baseOffset)
+      await syncNames(this.#environment.fileSystem, this.directory)
+      segment.startIndexing(this.#config.indexIntervalBytes)
+      this.#watch(segment)
+      this.#segments.push(segment)
     } catch (error) {
-      throw this.#appender.fail(error)
+      throw this.#refusal(error)
     }
-    segment.startIndexing(this.#config.indexIntervalBytes)
-    this.#watch(segment)
-    this.#segments.push(segment)
     this.#bytesAtSnapshot = 0
   }
 
@@ -253,7 +266,7 @@ export class PartitionLog implements AppendTarget {
       this.#segments.remove(new Set(gone))
       this.#reader.forget()
       this.moveLogStart(this.#segments.first.baseOffset)
-      await this.#moveFirstEpoch()
+      await this.#sideFiles.moveFirstEpoch(this.#logStartOffset)
       for (const segment of gone) {
         for (const file of await segment.markDeleted())
           await this.#environment.fileSystem.unlink(file)
@@ -272,7 +285,13 @@ export class PartitionLog implements AppendTarget {
   /** Size of all segments in bytes. */
   async sizeBytes(): Promise<number> {
     let bytes = 0
-    for (const segment of this.#segments.all) bytes += await segment.measure()
+    for (const segment of this.#segments.all) {
+      bytes += await segment.measure().catch((error: unknown) => {
+        // Deleted meanwhile.
+        if (errorCode(error) === 'ENOENT') return 0
+        throw error
+      })
+    }
     return bytes
   }
 
@@ -294,10 +313,7 @@ export class PartitionLog implements AppendTarget {
    */
   async close(): Promise<void> {
     try {
-      if (!this.#environment.readOnly && this.failure === undefined) {
-        await this.#appender.exclusively(() => this.#seal())
-      }
-      if (this.failure !== undefined) throw this.failure
+      if (!this.#environment.readOnly) await this.#appender.close(() => this.#seal())
     } finally {
       await this.#deletions.idle()
       this.#tail.clear()
@@ -307,17 +323,26 @@ export class PartitionLog implements AppendTarget {
   }
 
   async #seal(): Promise<void> {
-    await this.#repair()
-    await this.active.seal()
-    this.#appender.syncedUpTo(this.#appender.logEndOffset)
-    await this.#saveSnapshot(this.#appender.logEndOffset)
-    await this.#environment.fileSystem.syncDirectory(this.directory)
+    if (!this.isPrepared) await this.prepare()
+    try {
+      await this.active.seal()
+      this.#appender.syncedUpTo(this.#appender.offsets.logEndOffset)
+      await this.#saveSnapshot(this.#appender.offsets.logEndOffset)
+      await syncNames(this.#environment.fileSystem, this.directory)
+    } catch (error) {
+      throw this.#refusal(error)
+    }
   }
 
   // ---------------------------------------------------------------------------------- appender
 
-  prepare(): Promise<void> | undefined {
-    if (this.#repairs.length === 0) return undefined
+  /** Nothing has to be repaired before the next write. */
+  get isPrepared(): boolean {
+    return this.#repairs.length === 0
+  }
+
+  /** For the appender: does what a full disk kept from being done at the open. */
+  prepare(): Promise<void> {
     this.#repairing ??= this.#repair().finally(() => {
       this.#repairing = undefined
     })
@@ -338,57 +363,40 @@ export class PartitionLog implements AppendTarget {
       try {
         await repair.run()
       } catch (error) {
-        if (isDiskFull(error)) throw diskFullError(this.name, error)
-        throw this.#appender.fail(error)
+        throw this.#refusal(error)
       }
       this.#repairs.shift()
       this.report.inMemory = this.report.inMemory.filter((what) => what !== repair?.what)
     }
+    this.#appender.syncedUpTo(this.#openedAt)
+  }
+
+  /** `DISK_FULL` where there is merely no room; after anything else the partition is closed to writes. */
+  #refusal(error: unknown): LogError {
+    if (error instanceof LogError && error.retryable) return error
+    return isDiskFull(error) ? diskFullError(this.name, error) : this.#appender.fail(error)
   }
 
   #epochFileRepair(): Repair {
-    const file = path.join(this.directory, LEADER_EPOCH_CHECKPOINT)
+    const epoch = this.#appender.leaderEpoch
     return {
-      what: file,
-      run: async () => {
-        const startOffset = this.#logStartOffset
-        const bytes = formatLeaderEpochs([{ epoch: 0, startOffset }])
-        await replaceFile(this.#environment.fileSystem, file, bytes)
-      },
+      what: this.#sideFiles.leaderEpochFile,
+      run: () => this.#sideFiles.writeFirstEpoch(epoch, this.#logStartOffset),
     }
   }
 
-  /** The first epoch begins where the log does. */
-  async #moveFirstEpoch(): Promise<void> {
-    const { fileSystem } = this.#environment
-    const file = path.join(this.directory, LEADER_EPOCH_CHECKPOINT)
-    const bytes = await readFileIfThere(fileSystem, file)
-    if (bytes === undefined) return
-    const epochs = parseLeaderEpochs(bytes, file)
-    const start = this.#logStartOffset
-    const first = epochs.findLastIndex((each) => each.startOffset <= start)
-    if (first === -1 || epochs[0]?.startOffset === start) return
-    const kept = epochs
-      .slice(first)
-      .map((each, index) => (index === 0 ? { ...each, startOffset: start } : each))
-    await replaceFile(fileSystem, file, formatLeaderEpochs(kept))
-  }
-
-  /** Writes the producer state as of an offset; the snapshots that nobody needs any more go. */
-  async #saveSnapshot(offset: number): Promise<void> {
-    if (offset === this.#snapshotOffset) return
-    const { fileSystem } = this.#environment
-    const name = path.join(this.directory, segmentFileName(offset, 'snapshot'))
-    await replaceFile(fileSystem, name, this.#producers.snapshot())
-    this.#snapshotOffset = offset
+  #saveSnapshot(offset: number): Promise<void> {
     const bases = new Set(this.#segments.all.map((segment) => segment.baseOffset))
-    const { snapshots } = await listPartition(fileSystem, this.directory)
-    for (const old of snapshots) {
-      if (old >= offset || bases.has(old)) continue
-      await fileSystem
-        .unlink(path.join(this.directory, segmentFileName(old, 'snapshot')))
-        .catch(ignoreMissing)
+    return this.#sideFiles.saveSnapshot(offset, this.#producers.snapshot(), bases)
+  }
+
+  async #readFailed(error: unknown, { offset }: PageRequest): Promise<never> {
+    if (errorCode(error) === 'ENOENT') {
+      await this.poll(this.#logStartOffset)
+      const { name, logStartOffset: start, highWatermark: end } = this
+      if (offset < start) throw new OffsetOutOfRangeError(name, offset, start, end)
     }
+    throw error
   }
 
   #watch(segment: Segment): void {
@@ -396,8 +404,4 @@ export class PartitionLog implements AppendTarget {
       this.#appender.fail(error)
     }
   }
-}
-
-function ignoreMissing(error: unknown): void {
-  if (errorCode(error) !== 'ENOENT') throw error
 }

@@ -6,6 +6,7 @@ export class PendingRoom {
   readonly #limitBytes: number
   readonly #queue: Waiting[] = []
   #pendingBytes = 0
+  #isAdmitting = false
 
   constructor(limitBytes: number) {
     this.#limitBytes = limitBytes
@@ -49,14 +50,17 @@ export class PendingRoom {
     return this.#pendingBytes === 0 || this.#pendingBytes + bytes <= this.#limitBytes
   }
 
+  /** Who is let in may fail at once and release again: the loop that is running then goes on, however many there are. */
   #admit(): void {
-    for (;;) {
-      const first = this.#queue[0]
-      if (first === undefined || !this.#fits(first.bytes)) return
+    if (this.#isAdmitting) return
+    this.#isAdmitting = true
+    for (let first = this.#queue[0]; first !== undefined; first = this.#queue[0]) {
+      if (!this.#fits(first.bytes)) break
       this.#queue.shift()
       this.#pendingBytes += first.bytes
       first.admitted()
     }
+    this.#isAdmitting = false
   }
 }
 

@@ -7,30 +7,30 @@
  * before the next append (`repairs`).
  */
 import path from 'node:path'
-import {
-  batchSizeAt,
-  lastOffsetAt,
-  maxTimestampAt,
-  readBatchHeader,
-  readControlRecord,
-} from '../codec/batch.ts'
-import type { CutTail, DamagedRegion, PartitionRecovery } from '../types.ts'
-import { isDiskFull } from '../util/error-code.ts'
-import type { AbortedTransaction } from './aborted-index.ts'
-import { AbortedIndex } from './aborted-index.ts'
-import { parseLeaderEpochs, readFileIfThere, replaceFile } from './checkpoint.ts'
+import { batchSizeAt, lastOffsetAt, maxTimestampAt, readBatchHeader } from '../codec/batch.ts'
+import { CorruptLogError } from '../errors.ts'
+import type { CutTail, DamagedRegion } from '../types.ts'
+import { parseLeaderEpochs, readFileIfThere } from './checkpoint.ts'
 import type { StorageEnvironment } from './environment.ts'
-import { LEADER_EPOCH_CHECKPOINT, segmentFileName } from './file-names.ts'
+import { LEADER_EPOCH_CHECKPOINT, regionFileName, segmentFileName } from './file-names.ts'
 import { rebuildIndexes } from './index-rebuild.ts'
+import type { OffsetsAtOpen } from './log-offsets.ts'
 import type { PartitionListing } from './partition-directory.ts'
 import { finishHalfDone, listPartition } from './partition-directory.ts'
-import { ProducerStates } from './producer-state.ts'
-import type { IndexStart } from './recovery-start.ts'
+import type { ProducerStates } from './producer-state.ts'
+import { RecoveredProducers } from './recovered-producers.ts'
 import { indexStart } from './recovery-start.ts'
+import type { MutableReport, Repair } from './recovery-steps.ts'
+import { RecoverySteps } from './recovery-steps.ts'
 import { Segment } from './segment.ts'
 import { SegmentList } from './segment-list.ts'
 import { examineSegment, keepTornTail, markLost, rewrite } from './segment-recovery.ts'
 import { scanBatches } from './segment-scan.ts'
+import { syncNames } from './sync-error.ts'
+import { followSegment } from './tail-follower.ts'
+import { isTimeIndexWhole } from './time-lookup.ts'
+
+export type { MutableReport, Repair } from './recovery-steps.ts'
 
 export interface OpenPartition {
   readonly environment: StorageEnvironment
@@ -46,13 +46,13 @@ export interface OpenPartition {
   readonly logStartOffset: number
 }
 
-export interface RecoveredPartition {
+export interface RecoveredPartition extends OffsetsAtOpen {
   readonly segments: SegmentList
   readonly logStartOffset: number
-  readonly logEndOffset: number
   readonly producers: ProducerStates
-  /** Undefined where the file is not there yet. */
-  readonly leaderEpoch: number | undefined
+  /** Of the batches to come. */
+  readonly leaderEpoch: number
+  readonly hasLeaderEpochFile: boolean
   /** What a full disk kept from being done; each is tried again before the next append. */
   readonly repairs: Repair[]
   /** A write or sync that failed for another reason: the partition is closed to writes. */
@@ -60,154 +60,165 @@ export interface RecoveredPartition {
   readonly report: MutableReport
 }
 
-export interface Repair {
-  readonly what: string
-  run(): Promise<void>
-}
-
-export type MutableReport = {
-  -readonly [K in keyof PartitionRecovery]: PartitionRecovery[K] extends readonly (infer T)[]
-    ? T[]
-    : PartitionRecovery[K]
-}
-
-export async function openPartition(request: OpenPartition): Promise<RecoveredPartition> {
+export function openPartition(request: OpenPartition): Promise<RecoveredPartition> {
   return new Recovery(request).run()
 }
 
 class Recovery {
   readonly #request: OpenPartition
   readonly #environment: StorageEnvironment
-  readonly #repairs: Repair[] = []
-  readonly #producers = new ProducerStates()
+  readonly #steps: RecoverySteps
   readonly #report: MutableReport
-  #failure: unknown
-  /** Batches below have been counted into the producer state. */
-  #producersOffset = 0
-  #aborted: AbortedTransaction[] = []
+  readonly #producers: RecoveredProducers
+  /** The greatest among the batches that were looked at. */
+  #leaderEpoch = 0
+  /** What is kept past the recovery point could be made durable. */
+  #isDurable = true
 
   constructor(request: OpenPartition) {
+    const { environment, topic, partition, directory } = request
     this.#request = request
-    this.#environment = request.environment
-    const { topic, partition } = request
-    this.#report = {
-      topic,
-      partition,
-      scannedBytes: 0,
-      cut: [],
-      damage: [],
-      rebuilt: [],
-      finished: [],
-      inMemory: [],
-    }
+    this.#environment = environment
+    this.#steps = new RecoverySteps(topic, partition)
+    this.#report = this.#steps.report
+    this.#producers = new RecoveredProducers(environment, directory, this.#steps)
   }
 
   async run(): Promise<RecoveredPartition> {
-    const { environment, directory } = this.#request
-    if (!environment.readOnly) this.#report.finished.push(...(await this.#finishHalfDone()))
+    const { environment, directory, isClean, recoveryPoint, indexIntervalBytes } = this.#request
+    if (!environment.readOnly) await this.#finishHalfDone()
     const listing = await listPartition(environment.fileSystem, directory)
     const segments = await this.#segmentsOf(listing)
-    await this.#loadProducers(listing, segments)
-    const logEndOffset = (await this.#openClean(segments)) ?? (await this.#recover(segments))
+    const isTrusted = isClean || environment.readOnly
+    await this.#producers.load(
+      listing,
+      segments,
+      isTrusted ? Number.MAX_SAFE_INTEGER : recoveryPoint,
+    )
+    const openedAt = isTrusted ? await this.#openTrusted(segments) : undefined
+    const end = openedAt ?? (await this.#recover(listing, segments))
     await this.#rebuildMissingIndexes(listing, segments)
-    segments.active.startIndexing(this.#request.indexIntervalBytes)
-    const leaderEpoch = await this.#readLeaderEpoch()
+    const logStartOffset = Math.max(this.#request.logStartOffset, segments.first.baseOffset)
+    if (end < logStartOffset) await this.#goOnAt(segments, logStartOffset)
+    segments.active.startIndexing(indexIntervalBytes)
+    const storedEpoch = await this.#readLeaderEpoch()
+    const logEndOffset = Math.max(end, logStartOffset)
     return {
       segments,
-      logStartOffset: Math.max(this.#request.logStartOffset, segments.first.baseOffset),
+      logStartOffset,
       logEndOffset,
-      producers: this.#producers,
-      leaderEpoch,
-      repairs: this.#repairs,
-      failure: this.#failure,
+      syncedOffset: this.#isDurable ? logEndOffset : Math.min(end, recoveryPoint),
+      producers: this.#producers.states,
+      leaderEpoch: Math.max(this.#leaderEpoch, storedEpoch ?? 0),
+      hasLeaderEpochFile: storedEpoch !== undefined,
+      repairs: this.#steps.repairs,
+      failure: this.#steps.failure,
       report: this.#report,
     }
   }
 
-  async #finishHalfDone(): Promise<string[]> {
+  async #finishHalfDone(): Promise<void> {
     const { environment, directory } = this.#request
-    let finished: string[] = []
-    await this.#attempt('half-done operations', async () => {
-      finished = await finishHalfDone(environment.fileSystem, directory)
+    await this.#steps.attempt('half-done operations', async () => {
+      this.#report.finished.push(...(await finishHalfDone(environment.fileSystem, directory)))
     })
-    return finished
+    // Not to be done under open segments; the next open finishes them.
+    this.#steps.repairs.length = 0
   }
 
   async #segmentsOf(listing: PartitionListing): Promise<SegmentList> {
-    const { environment, directory, logStartOffset } = this.#request
-    const segments = listing.logs.map((base) => Segment.existing(environment, directory, base))
+    const segments = listing.logs.map((base) => this.#segment(base))
     for (const { baseOffset, position } of listing.lost) {
       segments.find((each) => each.baseOffset === baseOffset)?.lostRegions.add(position)
     }
-    if (segments.length === 0) segments.push(await this.#firstSegment(logStartOffset))
+    if (segments.length === 0) segments.push(await this.#newSegment(this.#request.logStartOffset))
     return new SegmentList(segments)
   }
 
-  /** An empty partition; where there is no room for its file, the file is made before the first append. */
-  async #firstSegment(baseOffset: number): Promise<Segment> {
-    const { environment, directory } = this.#request
-    const segment = Segment.existing(environment, directory, baseOffset)
-    segment.sizeBytes = 0
-    if (environment.readOnly) return segment
-    await this.#attempt(segmentFileName(baseOffset, 'log'), () => segment.make())
+  #segment(baseOffset: number): Segment {
+    const segment = Segment.existing(this.#environment, this.#request.directory, baseOffset)
+    segment.indexIntervalBytes = this.#request.indexIntervalBytes
     return segment
   }
 
-  // ------------------------------------------------------------------------------------- clean
-
-  /** The log end offset, from the end of the active segment; undefined where that is not as a clean close leaves it. */
-  async #openClean(segments: SegmentList): Promise<number | undefined> {
-    if (!this.#request.isClean && !this.#environment.readOnly) return undefined
-    const { active } = segments
-    const to = await active.measure()
-    const from = await this.#lastIndexed(active)
-    const nextOffset = active.baseOffset
-    const crcFrom = this.#environment.readOnly ? 0 : Number.POSITIVE_INFINITY
-    const end = await scanBatches(active.file, { from, to, nextOffset, crcFrom }, ignore)
-    if (end.fault !== undefined && !this.#environment.readOnly) return undefined
-    // A writer may be at work: what is not whole yet is looked at again.
-    if (end.fault !== undefined) active.sizeBytes = end.position
-    const logEndOffset = end.nextOffset
-    if (this.#producersOffset < logEndOffset) await this.#replayProducers(segments, logEndOffset)
-    return logEndOffset
+  /** An empty segment; where there is no room for its file, the file is made before the first append. */
+  async #newSegment(baseOffset: number): Promise<Segment> {
+    const segment = this.#segment(baseOffset)
+    segment.sizeBytes = 0
+    if (this.#environment.readOnly) return segment
+    await this.#steps.attempt(segment.file.path, () => segment.make())
+    return segment
   }
 
-  async #lastIndexed(segment: Segment): Promise<number> {
-    const { count } = segment.offsetIndex
-    return count === 0 ? 0 : (await indexStart(segment, Number.MAX_SAFE_INTEGER)).position
+  /** What was deleted from the end was never on the disk: the offsets below the log start are not given again. */
+  async #goOnAt(segments: SegmentList, logStartOffset: number): Promise<void> {
+    if (!this.#environment.readOnly) segments.push(await this.#newSegment(logStartOffset))
+  }
+
+  // ----------------------------------------------------------------------------------- trusted
+
+  /**
+   * Behind the clean marker, and beside a live writer: the log end offset, from the end of the active segment alone. Undefined
+   * where a clean close does not leave it so.
+   */
+  async #openTrusted(segments: SegmentList): Promise<number | undefined> {
+    const { active } = segments
+    const to = await active.measure()
+    const from = (await indexStart(active, Number.MAX_SAFE_INTEGER)).position
+    if (this.#environment.readOnly) {
+      active.sizeBytes = from
+      const logEndOffset = await followSegment(active, to, active.baseOffset)
+      await this.#replayProducers(segments, logEndOffset)
+      return logEndOffset
+    }
+    const range = { from, to, nextOffset: active.baseOffset, crcFrom: Number.POSITIVE_INFINITY }
+    const end = await scanBatches(active.file, range, (buffer, at) => this.#seen(buffer, at))
+    if (end.fault !== undefined) return undefined
+    if (to > 0 && !(await isTimeIndexWhole(active, to))) await this.#rebuildIndexes(active)
+    await this.#replayProducers(segments, end.nextOffset)
+    return end.nextOffset
   }
 
   /** The producer state as of the newest snapshot goes on with the batches behind it. */
   async #replayProducers(segments: SegmentList, logEndOffset: number): Promise<void> {
     for (const segment of segments.all) {
       const next = segments.after(segment)?.baseOffset ?? logEndOffset
-      if (next <= this.#producersOffset) continue
-      const from =
-        segment.baseOffset < this.#producersOffset ? segment.positionFor(this.#producersOffset) : 0
+      if (next <= this.#producers.offset) continue
+      const { position } = await indexStart(segment, this.#producers.offset)
       const range = {
-        from,
+        from: position,
         to: await segment.measure(),
         nextOffset: segment.baseOffset,
         crcFrom: Number.POSITIVE_INFINITY,
       }
-      await scanBatches(segment.file, range, (buffer, at) => this.#countProducer(buffer, at))
+      this.#producers.begin()
+      await scanBatches(segment.file, range, (buffer, at) => this.#producers.count(buffer, at))
+      if (!this.#environment.readOnly) await this.#producers.end(segment)
     }
   }
 
   // --------------------------------------------------------------------------------- recovery
 
-  async #recover(segments: SegmentList): Promise<number> {
-    const first = segments.find(Math.min(this.#request.recoveryPoint, this.#producersOffset))
+  async #recover(listing: PartitionListing, segments: SegmentList): Promise<number> {
+    const { environment, directory, recoveryPoint } = this.#request
+    const first = segments.find(Math.min(recoveryPoint, this.#producers.offset))
     let nextOffset = first.baseOffset
     for (const segment of segments.all) {
       if (segment.baseOffset < first.baseOffset) continue
-      nextOffset = await this.#recoverSegment(
-        segment,
-        segments,
-        Math.max(nextOffset, segment.baseOffset),
-      )
+      if (segment !== first) await this.#producers.saveSnapshot(segment.baseOffset)
+      const from = Math.max(nextOffset, segment.baseOffset)
+      nextOffset = await this.#recoverSegment(segment, segments, from)
     }
-    await this.#saveSnapshot(nextOffset)
+    if (this.#producers.offset > nextOffset) {
+      // The snapshot was of more than is there.
+      await this.#producers.load(listing, segments, nextOffset)
+      await this.#replayProducers(segments, nextOffset)
+    }
+    await this.#producers.saveSnapshot(nextOffset)
+    await this.#producers.dropSnapshots(segments, nextOffset)
+    // The process before may have been killed between making a file and syncing its name.
+    const names = `the names in ${directory}`
+    await this.#durably(names, () => syncNames(environment.fileSystem, directory))
     return nextOffset
   }
 
@@ -217,18 +228,16 @@ class Recovery {
     nextOffset: number,
   ): Promise<number> {
     const { recoveryPoint, indexIntervalBytes } = this.#request
-    const isLast = segment === segments.active
     const size = await segment.measure()
-    const start = await this.#startIn(segment)
+    // The last index entry that is sane and below all that has to be seen again.
+    const start = await indexStart(segment, Math.min(recoveryPoint, this.#producers.offset))
     segment.resumeIndexes(start.offsetEntries, start.timeEntries)
-    if (start.offsetEntries === 0) segment.resetIndexes()
+    if (start.position === 0) this.#rebuildsIndexes(segment, size)
     segment.startIndexing(indexIntervalBytes)
-    this.#aborted = []
-    let crcFrom = segment.baseOffset >= recoveryPoint ? 0 : size
-    if (crcFrom > 0) crcFrom = await positionOf(segment, recoveryPoint, start.position, size)
+    this.#producers.begin()
     const range = {
       from: start.position,
-      crcFrom,
+      crcFrom: await crcStart(segment, recoveryPoint, start.position, size),
       nextOffset: start.position === 0 ? nextOffset : segment.baseOffset,
       nextBaseOffset: segments.after(segment)?.baseOffset,
     }
@@ -239,22 +248,23 @@ class Recovery {
         lastOffset: lastOffsetAt(buffer, at),
         maxTimestamp: maxTimestampAt(buffer, at),
       })
-      this.#countProducer(buffer, at)
+      this.#seen(buffer, at)
+      this.#producers.count(buffer, at)
     })
-    this.#report.scannedBytes += size - Math.min(crcFrom, size)
+    this.#report.scannedBytes += size - range.crcFrom
     segment.sizeBytes = found.end
     if (found.torn !== undefined) await this.#cut(segment, found.torn, size)
     for (const region of found.damage) await this.#tellDamage(segment, region)
-    await this.#makeDurable(segment, crcFrom, found.end)
-    await this.#saveIndexes(segment, isLast, start)
+    await this.#rewrite(segment, range.crcFrom, found.end)
+    await this.#producers.end(segment)
+    await this.#steps.attempt(segment.pathOf('index'), () => segment.seal())
     return found.nextOffset
   }
 
-  /** From where a segment is walked: the last index entry that is sane and below all that has to be seen again. */
-  async #startIn(segment: Segment): Promise<IndexStart> {
-    const upTo = Math.min(this.#request.recoveryPoint, this.#producersOffset)
-    if (upTo <= segment.baseOffset) return { position: 0, offsetEntries: 0, timeEntries: 0 }
-    return indexStart(segment, upTo)
+  #rebuildsIndexes(segment: Segment, size: number): void {
+    segment.resetIndexes()
+    segment.wereIndexesRebuilt = true
+    if (size > 0) this.#report.rebuilt.push(segment.pathOf('index'), segment.pathOf('timeindex'))
   }
 
   async #cut(segment: Segment, position: number, size: number): Promise<void> {
@@ -266,103 +276,75 @@ class Recovery {
       keptAs: undefined,
     }
     this.#report.cut.push(cut)
-    await this.#attempt(`the end of ${file}`, async () => {
-      cut.keptAs = await keepTornTail(this.#environment, segment, position, size)
+    await this.#durably(`the end of ${file}`, async () => {
+      cut.keptAs ??= await keepTornTail(this.#environment, segment, position, size)
       await segment.file.truncate(position)
       await segment.file.sync()
+      await this.#unmarkLost(segment, position)
     })
+  }
+
+  /** What is written there again is not lost. */
+  async #unmarkLost(segment: Segment, from: number): Promise<void> {
+    const { environment, directory } = this.#request
+    for (const position of segment.lostRegions) {
+      if (position < from) continue
+      segment.lostRegions.delete(position)
+      const name = regionFileName(segment.baseOffset, position, 'lost')
+      await environment.fileSystem.unlink(path.join(directory, name))
+    }
   }
 
   async #tellDamage(segment: Segment, region: DamagedRegion): Promise<void> {
     this.#report.damage.push(region)
-    if (region.kind !== 'lost-write' || segment.lostRegions.has(region.position)) return
+    if (region.kind !== 'lost-write') return
     segment.lostRegions.add(region.position)
-    await this.#attempt(`the mark of a lost write in ${region.file}`, () =>
+    await this.#steps.attempt(`the mark of a lost write in ${region.file}`, () =>
       markLost(this.#environment, segment, region.position),
     )
   }
 
-  async #makeDurable(segment: Segment, from: number, to: number): Promise<void> {
+  async #rewrite(segment: Segment, from: number, to: number): Promise<void> {
     if (from >= to) return
-    await this.#attempt(`the end of ${segment.file.path}, to be written again`, async () => {
+    await this.#durably(`the end of ${segment.file.path}, to be written again`, async () => {
       await rewrite(segment, from, to)
       await segment.file.sync()
     })
   }
 
-  async #saveIndexes(segment: Segment, isLast: boolean, start: IndexStart): Promise<void> {
-    if (start.offsetEntries === 0 && segment.sizeBytes > 0) {
-      this.#report.rebuilt.push(segment.pathOf('index'), segment.pathOf('timeindex'))
-    }
-    if (start.position === 0) {
-      const index = new AbortedIndex(this.#environment.fileSystem, segment.pathOf('txnindex'))
-      const aborted = this.#aborted
-      await this.#attempt(index.path, () => index.replace(aborted))
-    }
-    await this.#attempt(segment.pathOf('index'), async () => {
-      if (isLast) await segment.saveIndexes()
-      else await segment.seal()
-    })
+  async #durably(what: string, step: () => Promise<void>): Promise<void> {
+    if (!(await this.#steps.attempt(what, step))) this.#isDurable = false
   }
+
+  // ----------------------------------------------------------------------------------- indexes
 
   /** Indexes that are not there at all, of segments that needed no recovery. */
   async #rebuildMissingIndexes(listing: PartitionListing, segments: SegmentList): Promise<void> {
     for (const segment of segments.all) {
-      if (
-        segment.wereIndexesRebuilt ||
-        !listing.files.has(segmentFileName(segment.baseOffset, 'log'))
-      )
-        continue
-      const missing = (['index', 'timeindex'] as const).filter(
-        (kind) => !listing.files.has(segmentFileName(segment.baseOffset, kind)),
-      )
-      if (missing.length === 0 || (await segment.measure()) === 0) continue
-      if (this.#report.rebuilt.includes(segment.pathOf('index'))) continue
-      await rebuildIndexes(segment)
-      this.#report.rebuilt.push(...missing.map((kind) => segment.pathOf(kind)))
-      if (this.#environment.readOnly) continue
-      if (!(await segment.saveIndexes())) this.#report.inMemory.push(segment.pathOf('index'))
+      const has = (kind: 'log' | 'index' | 'timeindex'): boolean =>
+        listing.files.has(segmentFileName(segment.baseOffset, kind))
+      if (segment.wereIndexesRebuilt || !has('log') || (has('index') && has('timeindex'))) continue
+      if ((await segment.measure()) > 0) await this.#rebuildIndexes(segment)
     }
   }
 
-  // --------------------------------------------------------------------------------- producers
-
-  /** Loads the newest snapshot that the data can go on from; a damaged one gives way to the one before it. */
-  async #loadProducers(listing: PartitionListing, segments: SegmentList): Promise<void> {
-    const { environment, directory, isClean, recoveryPoint } = this.#request
-    const limit = isClean || environment.readOnly ? Number.MAX_SAFE_INTEGER : recoveryPoint
-    this.#producersOffset = segments.first.baseOffset
-    for (const offset of listing.snapshots.toReversed()) {
-      if (offset > limit || offset < segments.first.baseOffset) continue
-      const file = path.join(directory, segmentFileName(offset, 'snapshot'))
-      try {
-        const bytes = await readFileIfThere(environment.fileSystem, file)
-        if (bytes === undefined) continue
-        this.#producers.load(bytes, environment.clock.now(), undefined, file)
-        this.#producersOffset = offset
-        return
-      } catch {
-        this.#report.rebuilt.push(file)
-      }
-    }
+  async #rebuildIndexes(segment: Segment): Promise<void> {
+    await rebuildIndexes(segment)
+    this.#report.rebuilt.push(segment.pathOf('index'), segment.pathOf('timeindex'))
+    if (this.#environment.readOnly) return
+    await this.#steps.attempt(segment.pathOf('index'), () => segment.saveIndexes())
   }
 
-  #countProducer(buffer: Buffer, at: number): void {
-    const header = readBatchHeader(buffer, at)
-    if (header.producerId < 0 || header.baseOffset < this.#producersOffset) return
-    const marker = header.isControl ? readControlRecord(buffer, at) : undefined
-    const aborted = this.#producers.update(header, marker)
-    if (aborted !== undefined) this.#aborted.push(aborted)
-    this.#producersOffset = header.lastOffset + 1
+  // ------------------------------------------------------------------------------ leader epochs
+
+  #seen(buffer: Buffer, at: number): void {
+    this.#leaderEpoch = Math.max(
+      this.#leaderEpoch,
+      readBatchHeader(buffer, at).partitionLeaderEpoch,
+    )
   }
 
-  async #saveSnapshot(offset: number): Promise<void> {
-    const { environment, directory } = this.#request
-    const file = path.join(directory, segmentFileName(offset, 'snapshot'))
-    const bytes = this.#producers.snapshot()
-    await this.#attempt(file, () => replaceFile(environment.fileSystem, file, bytes))
-  }
-
+  /** Undefined where the file has to be made. */
   async #readLeaderEpoch(): Promise<number | undefined> {
     const { environment, directory } = this.#request
     const file = path.join(directory, LEADER_EPOCH_CHECKPOINT)
@@ -370,39 +352,26 @@ class Recovery {
     if (bytes === undefined) return undefined
     try {
       return parseLeaderEpochs(bytes, file).at(-1)?.epoch
-    } catch {
+    } catch (error) {
+      if (!(error instanceof CorruptLogError)) throw error
       this.#report.rebuilt.push(file)
       return undefined
     }
   }
-
-  // ----------------------------------------------------------------------------------- failures
-
-  /** Runs a step that writes; for want of room it becomes a repair, any other failure closes the partition to writes. */
-  async #attempt(what: string, step: () => Promise<void>): Promise<void> {
-    try {
-      await step()
-    } catch (error) {
-      this.#report.inMemory.push(what)
-      if (isDiskFull(error)) this.#repairs.push({ what, run: step })
-      else this.#failure ??= error
-    }
-  }
 }
 
-/** Where the first batch at or behind an offset starts, walking from `from`. */
-async function positionOf(
+/** From where on a segment is checked: the batch of the recovery point, or the first that cannot even be walked over. */
+async function crcStart(
   segment: Segment,
-  offset: number,
+  recoveryPoint: number,
   from: number,
   to: number,
 ): Promise<number> {
+  if (segment.baseOffset >= recoveryPoint) return 0
   let found = to
   const range = { from, to, nextOffset: segment.baseOffset, crcFrom: Number.POSITIVE_INFINITY }
   const end = await scanBatches(segment.file, range, (buffer, at, position) => {
-    if (found === to && lastOffsetAt(buffer, at) >= offset) found = position
+    if (found === to && lastOffsetAt(buffer, at) >= recoveryPoint) found = position
   })
   return Math.min(found, end.position)
 }
-
-function ignore(): void {}

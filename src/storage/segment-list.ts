@@ -26,19 +26,14 @@ export class SegmentList {
 
   /** The last segment whose base offset is not above `offset`; the first one where all are. */
   find(offset: number): Segment {
-    let low = 0
-    let high = this.#segments.length - 1
-    while (low < high) {
-      const middle = (low + high + 1) >> 1
-      if ((this.#segments[middle] as Segment).baseOffset <= offset) low = middle
-      else high = middle - 1
-    }
-    return this.#segments[low] as Segment
+    return this.#segments[this.#indexOf(offset)] as Segment
   }
 
   /** The segment after this one; undefined for the active one. */
   after(segment: Segment): Segment | undefined {
-    return this.#segments.find((each) => each.baseOffset > segment.baseOffset)
+    const index = this.#indexOf(segment.baseOffset)
+    const found = this.#segments[index] as Segment
+    return found.baseOffset > segment.baseOffset ? found : this.#segments[index + 1]
   }
 
   push(segment: Segment): void {
@@ -48,5 +43,16 @@ export class SegmentList {
   /** Takes segments out; the active one stays in any case. */
   remove(segments: ReadonlySet<Segment>): void {
     this.#segments = this.#segments.filter((each) => each === this.active || !segments.has(each))
+  }
+
+  #indexOf(offset: number): number {
+    let low = 0
+    let high = this.#segments.length - 1
+    while (low < high) {
+      const middle = (low + high + 1) >> 1
+      if ((this.#segments[middle] as Segment).baseOffset <= offset) low = middle
+      else high = middle - 1
+    }
+    return low
   }
 }

@@ -5,10 +5,11 @@ import { errorCode } from '../util/error-code.ts'
 import type { StorageEnvironment } from './environment.ts'
 import { DataFile } from './file-cache.ts'
 import type { SegmentFileKind } from './file-names.ts'
-import { DELETED_SUFFIX, segmentFileName } from './file-names.ts'
+import { DELETED_SUFFIX, regionFileName, segmentFileName } from './file-names.ts'
 import type { IndexEntrySink, IndexedBatch } from './index-builder.ts'
 import { IndexBuilder } from './index-builder.ts'
 import { OffsetIndex } from './offset-index.ts'
+import { asSyncError, syncNames } from './sync-error.ts'
 import { TimeIndex } from './time-index.ts'
 
 /** The largest relative offset and position that an index entry can hold. */
@@ -28,6 +29,8 @@ export class Segment implements IndexEntrySink {
   verifiedTo = 0
   /** Its indexes were built from the data in this process. */
   wereIndexesRebuilt = false
+  /** Bytes between two entries, also where the indexes are built again. Default Kafka's. */
+  indexIntervalBytes = 4096
   /** Its last time entry was compared with the data. */
   isTimeIndexChecked = false
   /** Where regions of zeros begin that recovery found to be lost, unsynced writes; readers pass them. */
@@ -78,11 +81,14 @@ export class Segment implements IndexEntrySink {
     return segment
   }
 
-  /** Makes the file of a segment that has none yet, durably. */
+  /** Makes the file of an empty segment, durably; it must not be open. */
   async make(): Promise<void> {
     const { fileSystem } = this.#environment
+    const isThere = (await fileSystem.stat(this.file.path)) !== undefined
+    // One that is there and empty may have a name that is not on the disk: it is made anew.
+    if (isThere) await fileSystem.unlink(this.file.path)
     fileSystem.openSync(this.file.path, 'create').closeSync()
-    await fileSystem.syncDirectory(this.#directory)
+    await syncNames(fileSystem, this.#directory)
     this.#isChanged = true
   }
 
@@ -108,7 +114,7 @@ export class Segment implements IndexEntrySink {
 
   /** As `sizeBytes`, whether the file is ready or not. */
   async measure(): Promise<number> {
-    await this.file.ready()
+    while (this.#sizeBytes === undefined && !this.file.isReady()) await this.file.ready()
     return this.sizeBytes
   }
 
@@ -156,6 +162,7 @@ export class Segment implements IndexEntrySink {
 
   /** From here on `indexed` adds entries, as often as the topic's interval says. */
   startIndexing(indexIntervalBytes: number): void {
+    this.indexIntervalBytes = indexIntervalBytes
     this.#builder = new IndexBuilder(indexIntervalBytes, this)
     const { lastTimestamp, lastRelativeOffset } = this.timeIndex
     if (this.timeIndex.count > 0) {
@@ -210,6 +217,13 @@ export class Segment implements IndexEntrySink {
     return spanMs > segmentMs
   }
 
+  /** Batches that can be appended before an index is full; at least 1 where `isFullFor` is false. */
+  indexRoom({ segmentIndexBytes }: TopicConfig): number {
+    const offsets = Math.floor(segmentIndexBytes / OffsetIndex.entryBytes) - this.offsetIndex.count
+    const times = Math.floor(segmentIndexBytes / TimeIndex.entryBytes) - 1 - this.timeIndex.count
+    return Math.max(1, Math.min(offsets, times))
+  }
+
   /** Where to look for an offset: the start of a batch at or before it, if the index is right. */
   positionFor(offset: number): number {
     const entry = this.offsetIndex.lookup(offset - this.baseOffset)
@@ -222,14 +236,13 @@ export class Segment implements IndexEntrySink {
     this.#timeIndex?.file.flushSync()
   }
 
-  /** Puts rebuilt indexes on the disk; where that cannot be done they hold in memory. */
-  async saveIndexes(): Promise<boolean> {
+  /** Cuts both indexes to their entries and syncs them. Where it throws, they hold in memory. */
+  async saveIndexes(): Promise<void> {
     try {
       await this.offsetIndex.file.sync()
       await this.timeIndex.file.sync()
-      return true
-    } catch {
-      return false
+    } catch (error) {
+      throw asSyncError(error)
     }
   }
 
@@ -238,8 +251,7 @@ export class Segment implements IndexEntrySink {
     await this.file.sync()
     if (!this.#isChanged) return
     if (this.sizeBytes > 0) this.#builder?.close()
-    await this.offsetIndex.file.sync()
-    await this.timeIndex.file.sync()
+    await this.saveIndexes()
     this.#isChanged = false
   }
 
@@ -278,6 +290,10 @@ export class Segment implements IndexEntrySink {
       if ((await fileSystem.stat(name)) === undefined) continue
       await fileSystem.rename(name, `${name}${DELETED_SUFFIX}`)
       marked.push(`${name}${DELETED_SUFFIX}`)
+    }
+    for (const position of this.lostRegions) {
+      const name = path.join(this.#directory, regionFileName(this.baseOffset, position, 'lost'))
+      if ((await fileSystem.stat(name)) !== undefined) await fileSystem.unlink(name)
     }
     const log = this.pathOf('log')
     await this.file.rename(`${log}${DELETED_SUFFIX}`)

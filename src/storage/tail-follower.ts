@@ -60,20 +60,32 @@ export class TailFollower {
 
   async #follow(segment: Segment): Promise<void> {
     const stat = await this.#environment.fileSystem.stat(segment.file.path)
-    const to = stat?.size ?? 0
-    let from = segment.sizeBytes
-    while (from < to) {
-      const range = { from, to, nextOffset: this.#logEndOffset, crcFrom: 0 }
-      const end = await scanBatches(segment.file, range, () => {})
-      this.#logEndOffset = end.nextOffset
-      segment.sizeBytes = end.position
-      if (end.fault === undefined) return
-      const behind = { from: end.position + 1, to, nextOffset: end.nextOffset }
-      const next = await findValidBatch(segment.file, behind, Number.MAX_SAFE_INTEGER)
-      if (next === -1) return
-      // Damage, with more behind it: readers are told of it, and those who skip it go on.
-      segment.sizeBytes = next
-      from = next
-    }
+    this.#logEndOffset = await followSegment(segment, stat?.size ?? 0, this.#logEndOffset)
   }
+}
+
+/**
+ * Goes on from the size that is known of a segment, up to the last good batch before `to`; answers with the offset behind it.
+ * @param nextOffset no batch to come has a lower base offset.
+ */
+export async function followSegment(
+  segment: Segment,
+  to: number,
+  nextOffset: number,
+): Promise<number> {
+  let end = nextOffset
+  for (let from = segment.sizeBytes; from < to; ) {
+    const range = { from, to, nextOffset: end, crcFrom: 0 }
+    const scanned = await scanBatches(segment.file, range, () => {})
+    end = scanned.nextOffset
+    segment.sizeBytes = scanned.position
+    if (scanned.fault === undefined) return end
+    const behind = { from: scanned.position + 1, to, nextOffset: end }
+    const next = await findValidBatch(segment.file, behind, Number.MAX_SAFE_INTEGER)
+    if (next === -1) return end
+    // Damage, with more behind it: readers are told of it, and those who skip it go on.
+    segment.sizeBytes = next
+    from = next
+  }
+  return end
 }

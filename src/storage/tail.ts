@@ -110,10 +110,14 @@ export class Tail {
   #chunks: Chunk[] = []
   #runs: TailRun[] = []
   #nextChunkBytes = FIRST_CHUNK_BYTES
+  readonly #largestChunkBytes: number
 
   constructor(cache: MemoryCache, pool: ChunkPool) {
     this.#cache = cache
     this.#pool = pool
+    // A chunk that the cache has no place for is good for one write: it should not cost more than that.
+    const share = Math.max(FIRST_CHUNK_BYTES, cache.limitBytes / (2 * (KEPT_CHUNKS + 1)))
+    this.#largestChunkBytes = Math.min(LARGEST_CHUNK_BYTES, 2 ** Math.floor(Math.log2(share)))
   }
 
   /** The chunk that new batches go into, with room for at least `bytes` behind its end. */
@@ -121,8 +125,8 @@ export class Tail {
     const active = this.#active
     if (active !== undefined && active.buffer.length - active.end >= bytes) return active
     let size = this.#nextChunkBytes
-    while (size < bytes && size < LARGEST_CHUNK_BYTES) size *= 2
-    this.#nextChunkBytes = Math.min(size * 2, LARGEST_CHUNK_BYTES)
+    while (size < bytes && size < this.#largestChunkBytes) size *= 2
+    this.#nextChunkBytes = Math.min(size * 2, this.#largestChunkBytes)
     const chunk = new Chunk(this, this.#pool.take(Math.max(size, bytes)))
     this.#active = chunk
     this.#chunks.push(chunk)

@@ -60,7 +60,8 @@ export async function greatestTimestamp(segment: Segment): Promise<number> {
   return segment.timeIndex.lastTimestamp
 }
 
-async function isTimeIndexWhole(segment: Segment, size: number): Promise<boolean> {
+/** The last time entry is true, and no batch behind it is younger. */
+export async function isTimeIndexWhole(segment: Segment, size: number): Promise<boolean> {
   try {
     const { timeIndex } = segment
     const { count, lastTimestamp } = timeIndex

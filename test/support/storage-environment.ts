@@ -1,7 +1,8 @@
 // One partition on a file system of the test's choice, with what all partitions of a log share.
-import type { RecordSet } from '../../src/codec/record-set.ts'
+
 import { baseOffsetAt, batchSizeAt, lastOffsetAt, readBatchHeader } from '../../src/codec/batch.ts'
 import { decodeRecordRun, decodeRecords } from '../../src/codec/batch-decoder.ts'
+import type { RecordSet } from '../../src/codec/record-set.ts'
 import { AppendCall } from '../../src/storage/append-call.ts'
 import type { StorageEnvironment, UnsyncedBytes } from '../../src/storage/environment.ts'
 import { FileCache } from '../../src/storage/file-cache.ts'
@@ -242,7 +243,8 @@ export function recordsOf(page: Page, fromOffset = 0): ReadRecord[] {
         offset,
         timestamp,
         key: keyLength < 0 ? null : bytes.toString('utf8', keyStart, keyStart + keyLength),
-        value: valueLength < 0 ? null : bytes.toString('utf8', valueStart, valueStart + valueLength),
+        value:
+          valueLength < 0 ? null : bytes.toString('utf8', valueStart, valueStart + valueLength),
       })
     },
   }
@@ -302,7 +304,8 @@ export async function* readPages(
   const end = request.end ?? log.highWatermark
   while (offset < end) {
     const page = await readPage(log, offset, { ...request, offset, end })
-    if (page.nextOffset <= offset) throw new Error(`a page at ${offset} leads to ${page.nextOffset}`)
+    if (page.nextOffset <= offset)
+      throw new Error(`a page at ${offset} leads to ${page.nextOffset}`)
     yield page
     offset = page.nextOffset
   }

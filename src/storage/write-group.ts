@@ -1,0 +1,39 @@
+import type { TopicConfig } from '../types.ts'
+import type { PendingBatch } from './batch-gatherer.ts'
+import type { Segment } from './segment.ts'
+
+/** The active segment has to be rolled before this batch; its file must be ready. */
+export function mustRollBefore(active: Segment, batch: PendingBatch, config: TopicConfig): boolean {
+  const lastOffset = batch.nextOffset - 1
+  return active.isFullFor(batch.sizeBytes, lastOffset, batch.maxTimestamp, config)
+}
+
+/** The batches from the first on that lie back to back in memory and go into the active segment: one write. */
+export function nextGroup(
+  waiting: readonly PendingBatch[],
+  active: Segment,
+  config: TopicConfig,
+): PendingBatch[] {
+  // The first batch of a segment is what the span of its times is counted from; each may need an index entry.
+  const limit = active.sizeBytes === 0 ? 1 : active.indexRoom(config)
+  const group: PendingBatch[] = []
+  let size = active.sizeBytes
+  for (const batch of waiting) {
+    const last = group.at(-1)
+    if (last !== undefined) {
+      if (group.length >= limit || batch.chunk !== last.chunk || batch.start !== last.end) break
+      if (size + batch.sizeBytes > config.segmentBytes) break
+      if (mustRollBefore(active, batch, config)) break
+    }
+    size += batch.sizeBytes
+    group.push(batch)
+  }
+  return group
+}
+
+/** Size of what one write takes. */
+export function groupBytes(group: readonly PendingBatch[]): number {
+  const first = group[0]
+  const last = group.at(-1)
+  return first === undefined || last === undefined ? 0 : last.end - first.start
+}
