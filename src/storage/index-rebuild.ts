@@ -1,7 +1,15 @@
-import { batchSizeAt, lastOffsetAt, maxTimestampAt } from '../codec/batch.ts'
+import {
+  BATCH_HEADER_BYTES,
+  baseOffsetAt,
+  batchSizeAt,
+  checkBatchHeader,
+  lastOffsetAt,
+  maxTimestampAt,
+} from '../codec/batch.ts'
+import { CorruptLogError } from '../errors.ts'
 import { IndexBuilder } from './index-builder.ts'
 import type { Segment } from './segment.ts'
-import { findValidBatch, scanBatches } from './segment-scan.ts'
+import { findNextBatch, readRange, scanBatches } from './segment-scan.ts'
 
 /**
  * Builds both indexes of a segment again from its .log, headers only, passing damage. The entries are gathered first
@@ -32,14 +40,59 @@ export async function rebuildIndexes(segment: Segment): Promise<void> {
     nextOffset = end.nextOffset
     position = end.position
     if (end.fault === undefined) continue
-    const from = position + 1
-    const next = await findValidBatch(
+    const next = await findNextBatch(
       segment.file,
-      { from, to, nextOffset },
+      { position, to, nextOffset },
       Number.MAX_SAFE_INTEGER,
     )
     position = next === -1 ? to : next
   }
   builder.close()
   segment.replaceIndexes(offsets, times)
+}
+
+const rebuilding = new WeakMap<Segment, Promise<void>>()
+
+/** As `rebuildIndexes`, once for all who find an index wrong at the same time. */
+export function rebuildIndexesOnce(segment: Segment): Promise<void> {
+  let running = rebuilding.get(segment)
+  if (running === undefined) {
+    running = rebuildIndexes(segment).finally(() => rebuilding.delete(segment))
+    rebuilding.set(segment, running)
+  }
+  return running
+}
+
+/** Where a walk to an offset may begin: a batch at or before it. An index that leads elsewhere is built again. */
+export async function seek(segment: Segment, offset: number): Promise<number> {
+  const size = await segment.measure()
+  if (!segment.wereIndexesRebuilt) {
+    const position = positionIn(segment, offset)
+    if (position === 0) return 0
+    if (position !== undefined && (await leadsTo(segment, position, size, offset))) return position
+    await rebuildIndexesOnce(segment)
+  }
+  return segment.positionFor(offset)
+}
+
+/** What the index says; undefined where it cannot even be read. */
+export function positionIn(segment: Segment, offset: number): number | undefined {
+  try {
+    return segment.positionFor(offset)
+  } catch (error) {
+    if (error instanceof CorruptLogError) return undefined
+    throw error
+  }
+}
+
+async function leadsTo(
+  segment: Segment,
+  position: number,
+  size: number,
+  offset: number,
+): Promise<boolean> {
+  const header = await readRange(segment.file, position, BATCH_HEADER_BYTES)
+  if (header.length < BATCH_HEADER_BYTES) return false
+  if (checkBatchHeader(header, 0, size - position) !== undefined) return false
+  return baseOffsetAt(header, 0) <= offset
 }

@@ -4,11 +4,12 @@ import {
   baseOffsetAt,
   batchSizeAt,
   checkBatch,
-  checkBatchHeader,
   lastOffsetAt,
 } from '../codec/batch.ts'
 import type { PageRequest } from './page.ts'
 import type { Segment } from './segment.ts'
+import type { ScanFault } from './segment-scan.ts'
+import { headerFault } from './segment-scan.ts'
 
 /** Bytes read from a segment at a position, in which an offset is looked for. */
 export interface Window {
@@ -35,7 +36,7 @@ export type Parsed =
   | {
       readonly kind: 'fault'
       readonly position: number
-      readonly fault: BatchFault | 'offset-order'
+      readonly fault: ScanFault
       readonly nextOffset: number
     }
 
@@ -84,38 +85,31 @@ function takeBatches(window: Window, start: number, request: PageRequest, first:
   let nextOffset = first
   let end = start
   while (end + BATCH_HEADER_BYTES <= buffer.length) {
-    let fault: ReturnType<typeof headerFault> = headerFault(
-      buffer,
-      end,
-      segment.sizeBytes - position - end,
-      nextOffset,
-    )
-    const size = fault === undefined ? batchSizeAt(buffer, end) : 0
+    let fault = headerFault(buffer, end, segment.sizeBytes - position - end, nextOffset)
     if (fault === undefined) {
-      if (baseOffsetAt(buffer, end) >= request.end) break
-      if (end + size > buffer.length) break
-      if (end > start && end + size - start > request.maxBytes) break
-      const from = position + end
-      if (!segment.isVerified(from, from + size)) fault = checkBatch(buffer, end, size)
+      if (isPast(window, start, end, request)) break
+      fault = crcFault(window, end)
     }
     if (fault !== undefined) {
       if (end > start) break
       return { kind: 'fault', position: position + end, fault, nextOffset }
     }
     nextOffset = lastOffsetAt(buffer, end) + 1
-    end += size
+    end += batchSizeAt(buffer, end)
   }
   if (end > start) segment.verified(position + start, position + end)
   return { kind: 'batches', start, end }
 }
 
-function headerFault(
-  buffer: Buffer,
-  at: number,
-  available: number,
-  nextOffset: number,
-): BatchFault | 'offset-order' | undefined {
-  const fault = checkBatchHeader(buffer, at, available)
-  if (fault !== undefined) return fault
-  return baseOffsetAt(buffer, at) < nextOffset ? 'offset-order' : undefined
+/** The batch at `at` is not for this page: readers stop before it, it is not whole here, or too much with it. */
+function isPast({ buffer }: Window, start: number, at: number, request: PageRequest): boolean {
+  const end = at + batchSizeAt(buffer, at)
+  if (baseOffsetAt(buffer, at) >= request.end || end > buffer.length) return true
+  return at > start && end - start > request.maxBytes
+}
+
+function crcFault({ buffer, segment, position }: Window, at: number): BatchFault | undefined {
+  const size = batchSizeAt(buffer, at)
+  const isKnown = segment.isVerified(position + at, position + at + size)
+  return isKnown ? undefined : checkBatch(buffer, at, size)
 }

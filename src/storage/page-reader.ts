@@ -1,17 +1,23 @@
-import { BATCH_HEADER_BYTES, batchSizeAt, lastOffsetAt, readBatchHeader } from '../codec/batch.ts'
+import {
+  BATCH_HEADER_BYTES,
+  baseOffsetAt,
+  batchSizeAt,
+  lastOffsetAt,
+  readBatchHeader,
+} from '../codec/batch.ts'
 import { recordPositions } from '../codec/record-table.ts'
 import { CorruptLogError, LogError } from '../errors.ts'
 import type { StorageEnvironment } from './environment.ts'
-import { rebuildIndexes } from './index-rebuild.ts'
+import { positionIn, rebuildIndexesOnce } from './index-rebuild.ts'
 import type { Page, PageRequest } from './page.ts'
-import type { Parsed } from './page-parser.ts'
+import type { Parsed, Window } from './page-parser.ts'
 import { parseWindow, wholeBatches } from './page-parser.ts'
 import type { ReadHint } from './read-hints.ts'
 import { ReadHints } from './read-hints.ts'
 import { RecordTables } from './record-tables.ts'
 import type { Segment } from './segment.ts'
 import type { SegmentList } from './segment-list.ts'
-import { findValidBatch, readRange } from './segment-scan.ts'
+import { findNextBatch, readRange } from './segment-scan.ts'
 import type { Tail } from './tail.ts'
 
 /** Up to this size a read is made at once; a larger one goes to the thread pool. */
@@ -22,11 +28,26 @@ const LOOKUP_BYTES = 16 * 1024
 /** From this size on a batch gets a table when only some of its records are asked for. */
 const TABLE_BATCH_BYTES = 4 * 1024
 
+/** A walk from where the index leads that is longer shows that the index is short of entries. */
+const LONG_WALK_BYTES = 4 * 1024 * 1024
+
 /** Where a read begins, and how it was found. */
 interface Place {
   readonly segment: Segment
   readonly position: number
   readonly hint: ReadHint | undefined
+}
+
+/** A read that goes through files. */
+interface Walk {
+  segment: Segment
+  position: number
+  /** No batch at `position` or behind has a lower base offset. */
+  nextOffset: number
+  /** Bytes to read at least. */
+  needed: number
+  /** Where the index of this segment led to, as long as it may still prove wrong. */
+  indexed: number | undefined
 }
 
 /**
@@ -71,8 +92,10 @@ export class PageReader {
       nextOffset: segment.baseOffset,
     }
     const parsed = parseWindow(window, request)
-    if (parsed.kind === 'batches') return this.#page(window.buffer, parsed, place, request)
-    return this.#readFrom(place, request)
+    if (parsed.kind !== 'batches' || leadsPast(window, place.hint, request)) {
+      return this.#readFrom(place, request)
+    }
+    return this.#page(window.buffer, parsed, place, request)
   }
 
   /** Remembers where the records of the page's batch at `at` stand, if looking that up again would be dear. */
@@ -135,16 +158,10 @@ export class PageReader {
     }
   }
 
-  /** The file is ready. An index that cannot even be read counts as empty here; what it leads to is checked. */
+  /** The file is ready. An index that cannot even be read counts as empty here; `#readFrom` builds it again. */
   #placeIn(segment: Segment, hint: ReadHint | undefined, request: PageRequest): Place {
-    if (hint !== undefined) return { segment, position: hint.position, hint }
-    try {
-      return { segment, position: segment.positionFor(request.offset), hint }
-    } catch (error) {
-      if (!(error instanceof CorruptLogError)) throw error
-      segment.resetIndexes()
-      return { segment, position: 0, hint }
-    }
+    const position = hint?.position ?? positionIn(segment, request.offset) ?? segment.sizeBytes
+    return { segment, position, hint }
   }
 
   async #readLater(segment: Segment, request: PageRequest): Promise<Page> {
@@ -153,49 +170,75 @@ export class PageReader {
   }
 
   async #readFrom(start: Place, request: PageRequest): Promise<Page> {
-    let { segment, position } = start
-    let mayRebuild = start.hint === undefined && !segment.wereIndexesRebuilt
-    let nextOffset = segment.baseOffset
-    let needed = 0
+    const { segment, position, hint } = start
+    const isTrusted = hint !== undefined || segment.wereIndexesRebuilt
+    const walk: Walk = {
+      segment,
+      position,
+      nextOffset: segment.baseOffset,
+      needed: 0,
+      indexed: isTrusted ? undefined : position,
+    }
     for (;;) {
-      const size = await segment.measure()
-      if (position >= size) {
-        const next = this.#segments.after(segment)
-        if (next === undefined) return emptyPage(segment, position, request.end)
-        segment = next
-        position = 0
-        nextOffset = segment.baseOffset
-        continue
-      }
-      const bytes = Math.min(Math.max(wantedBytes(request), needed), size - position)
-      const buffer = await readRange(segment.file, position, bytes)
-      const window = { buffer, segment, position, nextOffset }
-      const parsed = parseWindow(window, request)
-      if (parsed.kind === 'batches') {
-        return this.#page(buffer, parsed, { ...start, segment, position }, request)
-      }
-      nextOffset = parsed.nextOffset
-      if (parsed.kind === 'onward') {
-        position = parsed.position
-        needed = parsed.bytes
-      } else if (mayRebuild) {
-        mayRebuild = false
-        await this.#rebuild(segment)
-        position = segment.positionFor(request.offset)
-        nextOffset = segment.baseOffset
-      } else {
-        position = await this.#passDamage(segment, parsed, request)
-      }
+      const page = await this.#step(walk, start, request)
+      if (page !== undefined) return page
     }
   }
 
-  async #rebuild(segment: Segment): Promise<void> {
-    await rebuildIndexes(segment)
-    if (!this.#isReadOnly && segment !== this.#segments.active) {
-      // Where it cannot be written it holds in memory.
-      await segment.saveIndexes().catch(ignore)
+  /** One read of a walk: gives the page, or moves on. */
+  async #step(walk: Walk, start: Place, request: PageRequest): Promise<Page | undefined> {
+    const { segment, position, nextOffset } = walk
+    const size = await segment.measure()
+    if (position >= size) return this.#stepOut(walk, request)
+    const bytes = Math.min(Math.max(wantedBytes(request), walk.needed), size - position)
+    const buffer = await readRange(segment.file, position, bytes)
+    const window = { buffer, segment, position, nextOffset }
+    const parsed = parseWindow(window, request)
+    if (isIndexWrong(walk, window, parsed, request)) {
+      await this.#rebuild(walk, request)
+      return undefined
     }
+    if (parsed.kind === 'batches') {
+      return this.#page(buffer, parsed, { ...start, segment, position }, request)
+    }
+    walk.nextOffset = parsed.nextOffset
+    if (parsed.kind === 'onward') {
+      walk.position = parsed.position
+      walk.needed = parsed.bytes
+    } else {
+      walk.position = await this.#passDamage(segment, parsed, request)
+    }
+    return undefined
+  }
+
+  /** The end of the segment was reached: goes on in the next one. */
+  async #stepOut(walk: Walk, request: PageRequest): Promise<Page | undefined> {
+    const { segment, position } = walk
+    if (walk.indexed === position && position > 0) {
+      await this.#rebuild(walk, request)
+      return undefined
+    }
+    const next = this.#segments.after(segment)
+    if (next === undefined) return emptyPage(segment, position, request.end)
+    walk.segment = next
+    walk.position = 0
+    walk.nextOffset = next.baseOffset
+    walk.indexed = undefined
+    return undefined
+  }
+
+  async #rebuild(walk: Walk, request: PageRequest): Promise<void> {
+    const { segment } = walk
+    const isFirst = !segment.wereIndexesRebuilt
+    await rebuildIndexesOnce(segment)
+    walk.position = segment.positionFor(request.offset)
+    walk.nextOffset = segment.baseOffset
+    walk.indexed = undefined
+    if (!isFirst) return
     this.onIndexRebuilt?.(segment.pathOf('index'))
+    // Where it cannot be written it holds in memory; that of the active segment is written when it is sealed.
+    const isKept = this.#isReadOnly || segment === this.#segments.active
+    if (!isKept) await segment.saveIndexes().catch(ignore)
   }
 
   /** Throws what the reader is to be told, or answers with the position behind the damage. */
@@ -212,8 +255,8 @@ export class PageReader {
       throw new CorruptLogError(file, position, faultText(fault.fault))
     }
     const limit = this.#segments.after(segment)?.baseOffset ?? request.end
-    const range = { from: position + 1, to: segment.sizeBytes, nextOffset: fault.nextOffset }
-    const next = await findValidBatch(segment.file, range, limit)
+    const faulty = { position, to: segment.sizeBytes, nextOffset: fault.nextOffset }
+    const next = await findNextBatch(segment.file, faulty, limit)
     return next === -1 ? segment.sizeBytes : next
   }
 
@@ -231,6 +274,22 @@ export class PageReader {
 
 type Fault = Extract<Parsed, { kind: 'fault' }>
 type Batches = Extract<Parsed, { kind: 'batches' }>
+
+/** The index led to a batch that lies behind what was asked for. */
+function leadsPast(window: Window, hint: ReadHint | undefined, { offset }: PageRequest): boolean {
+  if (hint !== undefined || window.position === 0) return false
+  return window.buffer.length >= BATCH_HEADER_BYTES && baseOffsetAt(window.buffer, 0) > offset
+}
+
+/** It leads into a batch, behind what was asked for, or so far before it that it lacks entries. */
+function isIndexWrong(walk: Walk, window: Window, parsed: Parsed, request: PageRequest): boolean {
+  if (walk.indexed === undefined) return false
+  if (walk.position === walk.indexed && walk.position > 0) {
+    if (parsed.kind === 'fault' && parsed.position === walk.position) return true
+    if (leadsPast(window, undefined, request)) return true
+  }
+  return parsed.kind === 'onward' && parsed.position - walk.indexed > LONG_WALK_BYTES
+}
 
 function wantedBytes(request: PageRequest): number {
   const bytes =

@@ -25,7 +25,7 @@ import { RecoverySteps } from './recovery-steps.ts'
 import { Segment } from './segment.ts'
 import { SegmentList } from './segment-list.ts'
 import { examineSegment, keepTornTail, markLost, rewrite } from './segment-recovery.ts'
-import { scanBatches } from './segment-scan.ts'
+import { scanBatches, scanPassingLost } from './segment-scan.ts'
 import { syncNames } from './sync-error.ts'
 import { followSegment } from './tail-follower.ts'
 import { isTimeIndexWhole } from './time-lookup.ts'
@@ -172,7 +172,9 @@ class Recovery {
       return logEndOffset
     }
     const range = { from, to, nextOffset: active.baseOffset, crcFrom: Number.POSITIVE_INFINITY }
-    const end = await scanBatches(active.file, range, (buffer, at) => this.#seen(buffer, at))
+    const end = await scanPassingLost(active.file, range, active.lostRegions, (buffer, at) =>
+      this.#seen(buffer, at),
+    )
     if (end.fault !== undefined) return undefined
     if (to > 0 && !(await isTimeIndexWhole(active, to))) await this.#rebuildIndexes(active)
     await this.#replayProducers(segments, end.nextOffset)

@@ -22,7 +22,7 @@ import type { StorageEnvironment } from './environment.ts'
 import { regionFileName } from './file-names.ts'
 import type { Segment } from './segment.ts'
 import type { BatchVisitor, ScanFault } from './segment-scan.ts'
-import { findValidBatch, isZero, readRange, scanBatches } from './segment-scan.ts'
+import { findNextBatch, isZero, readRange, scanBatches } from './segment-scan.ts'
 
 const COPY_BYTES = 1024 * 1024
 
@@ -66,8 +66,7 @@ export async function examineSegment(
     nextOffset = scanned.nextOffset
     position = scanned.position
     if (scanned.fault === undefined) return { end: to, nextOffset, torn: undefined, damage }
-    const region = { from: position + 1, to, nextOffset }
-    const next = await findValidBatch(segment.file, region, offsetLimit)
+    const next = await findNextBatch(segment.file, { position, to, nextOffset }, offsetLimit)
     if (next === -1 && nextBaseOffset === undefined) {
       return { end: position, nextOffset, torn: position, damage }
     }

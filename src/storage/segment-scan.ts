@@ -14,6 +14,8 @@ import type { DataFile } from './file-cache.ts'
 
 /** A window's worth of bytes is checked at a time, so that the event loop gets its turn in between. */
 const WINDOW_BYTES = 1024 * 1024
+/** Windows grow up to that, as many a walk is short. */
+const FIRST_WINDOW_BYTES = 64 * 1024
 
 export type ScanFault = BatchFault | 'offset-order'
 
@@ -36,8 +38,20 @@ export interface ScanRange {
   readonly crcFrom: number
 }
 
-/** Told of each good batch: it lies at `at` in `buffer` and at `position` in the file. */
-export type BatchVisitor = (buffer: Buffer, at: number, position: number) => void
+/** Told of each good batch: it lies at `at` in `buffer` and at `position` in the file. Answers `STOP` to go no further. */
+export type BatchVisitor = (buffer: Buffer, at: number, position: number) => unknown
+
+export const STOP: unique symbol = Symbol('stop')
+
+/** How far a walk has come. */
+interface Walk {
+  position: number
+  nextOffset: number
+  /** Bytes that the next window must have at least. */
+  needed: number
+  fault: ScanFault | undefined
+  isStopped: boolean
+}
 
 /**
  * Walks over the batches of a file, up to the first that fails. Batches that are checked by their header alone are not
@@ -48,70 +62,150 @@ export async function scanBatches(
   range: ScanRange,
   visit: BatchVisitor,
 ): Promise<ScanEnd> {
-  const { to, crcFrom } = range
-  let { from: position, nextOffset } = range
-  let needed = BATCH_HEADER_BYTES
-  while (position < to) {
-    if (turnIsLong()) await nextTurn()
-    const wanted = Math.min(Math.max(WINDOW_BYTES, needed), to - position)
-    const window = await readRange(file, position, wanted)
-    // The file is shorter than it was said to be.
-    if (window.length < wanted) return { position, nextOffset, fault: 'truncated' }
-    const start = position
-    needed = BATCH_HEADER_BYTES
-    for (;;) {
-      const at = position - start
-      if (at + BATCH_HEADER_BYTES > window.length) {
-        if (position + BATCH_HEADER_BYTES > to && position < to)
-          return { position, nextOffset, fault: 'truncated' }
-        break
-      }
-      const fault = checkBatchHeader(window, at, to - position)
-      if (fault !== undefined) return { position, nextOffset, fault }
-      if (baseOffsetAt(window, at) < nextOffset)
-        return { position, nextOffset, fault: 'offset-order' }
-      const size = batchSizeAt(window, at)
-      const isControl = (attributesAt(window, at) & CONTROL_BIT) !== 0
-      if ((position >= crcFrom || isControl) && at + size > window.length) {
-        needed = size
-        break
-      }
-      if (position >= crcFrom) {
-        if (checkBatch(window, at, size) !== undefined)
-          return { position, nextOffset, fault: 'bad-crc' }
-      }
-      visit(window, at, position)
-      nextOffset = lastOffsetAt(window, at) + 1
-      position += size
-      if (position >= to) break
-    }
+  const { from: position, nextOffset, to } = range
+  const walk: Walk = {
+    position,
+    nextOffset,
+    needed: BATCH_HEADER_BYTES,
+    fault: undefined,
+    isStopped: false,
   }
-  return { position, nextOffset, fault: undefined }
+  let windowBytes = FIRST_WINDOW_BYTES
+  while (walk.position < to && walk.fault === undefined && !walk.isStopped) {
+    if (turnIsLong()) await nextTurn()
+    const wanted = Math.min(Math.max(windowBytes, walk.needed), to - walk.position)
+    windowBytes = Math.min(4 * windowBytes, WINDOW_BYTES)
+    const window = await readRange(file, walk.position, wanted)
+    // The file is shorter than it was said to be.
+    if (window.length < wanted) walk.fault = 'truncated'
+    else walkWindow(window, range, walk, visit)
+  }
+  return walk
+}
+
+/** Walks on over a window that begins at `walk.position`, as far as what has to be seen of its batches is in it. */
+function walkWindow(window: Buffer, range: ScanRange, walk: Walk, visit: BatchVisitor): void {
+  const start = walk.position
+  walk.needed = BATCH_HEADER_BYTES
+  while (walk.position < range.to && !walk.isStopped) {
+    const at = walk.position - start
+    const available = range.to - walk.position
+    if (at + Math.min(BATCH_HEADER_BYTES, available) > window.length) return
+    walk.fault = headerFault(window, at, available, walk.nextOffset)
+    if (walk.fault !== undefined) return
+    const size = batchSizeAt(window, at)
+    const isChecked = walk.position >= range.crcFrom
+    const isWanted = isChecked || (attributesAt(window, at) & CONTROL_BIT) !== 0
+    if (isWanted && at + size > window.length) {
+      walk.needed = size
+      return
+    }
+    if (isChecked) walk.fault = checkBatch(window, at, size)
+    if (walk.fault !== undefined) return
+    walk.isStopped = visit(window, at, walk.position) === STOP
+    walk.nextOffset = lastOffsetAt(window, at) + 1
+    walk.position += size
+  }
+}
+
+/** As `scanBatches`, going on behind the lost writes that a recovery has marked, by their positions. */
+export async function scanPassingLost(
+  file: DataFile,
+  range: ScanRange,
+  lost: ReadonlySet<number>,
+  visit: BatchVisitor,
+): Promise<ScanEnd> {
+  let end = await scanBatches(file, range, visit)
+  while (end.fault !== undefined && lost.has(end.position)) {
+    const { position, nextOffset } = end
+    const faulty = { position, to: range.to, nextOffset }
+    const from = await findNextBatch(file, faulty, Number.MAX_SAFE_INTEGER)
+    if (from === -1) return end
+    end = await scanBatches(file, { ...range, from, nextOffset }, visit)
+  }
+  return end
+}
+
+/** Why no batch that can come next begins at `at`, as far as its header tells; `available` bytes are there from it to the end. */
+export function headerFault(
+  buffer: Buffer,
+  at: number,
+  available: number,
+  nextOffset: number,
+): ScanFault | undefined {
+  const fault = checkBatchHeader(buffer, at, available)
+  if (fault !== undefined) return fault
+  return baseOffsetAt(buffer, at) < nextOffset ? 'offset-order' : undefined
+}
+
+/** A batch that fails, in a file. */
+export interface FaultyBatch {
+  readonly position: number
+  /** End of the file, or of what is looked at. */
+  readonly to: number
+  /** No batch behind it has a lower base offset. */
+  readonly nextOffset: number
 }
 
 /**
- * The first position at or after `from` where a whole valid batch lies (CRC checked) that could come next: its base
+ * The first position behind a batch that fails where a whole valid batch lies (CRC checked) that could come next: its base
  * offset is not below `nextOffset`, and below `offsetLimit`. -1 where there is none.
  */
-export async function findValidBatch(
+export async function findNextBatch(
   file: DataFile,
-  range: Pick<ScanRange, 'from' | 'to' | 'nextOffset'>,
+  faulty: FaultyBatch,
   offsetLimit: number,
 ): Promise<number> {
-  const { to, nextOffset } = range
-  let position = range.from
-  while (position + BATCH_HEADER_BYTES <= to) {
-    if (turnIsLong()) await nextTurn()
-    const window = await readRange(file, position, Math.min(WINDOW_BYTES, to - position))
+  const claimed = await claimedNext(file, faulty, offsetLimit)
+  return claimed === -1 ? searchBatch(file, faulty, offsetLimit) : claimed
+}
+
+/** Where the batch that fails says that it ends, if its successor is there: then the damage is within it, and so is all that looks like a batch. */
+async function claimedNext(
+  file: DataFile,
+  { position, to, nextOffset }: FaultyBatch,
+  offsetLimit: number,
+): Promise<number> {
+  const header = await readRange(file, position, Math.min(BATCH_HEADER_BYTES, to - position))
+  if (header.length < BATCH_HEADER_BYTES) return -1
+  if (headerFault(header, 0, to - position, nextOffset) !== undefined) return -1
+  const end = position + batchSizeAt(header, 0)
+  const offset = lastOffsetAt(header, 0) + 1
+  const next = await readRange(file, end, Math.min(BATCH_HEADER_BYTES, to - end))
+  if (next.length < BATCH_HEADER_BYTES || offset >= offsetLimit) return -1
+  if (checkBatchHeader(next, 0, to - end) !== undefined || baseOffsetAt(next, 0) !== offset)
+    return -1
+  return (await isValidBatch(file, next, 0, end)) ? end : -1
+}
+
+async function searchBatch(
+  file: DataFile,
+  faulty: FaultyBatch,
+  offsetLimit: number,
+): Promise<number> {
+  const { to } = faulty
+  for (let position = faulty.position + 1; position + BATCH_HEADER_BYTES <= to; ) {
+    const window = await readRange(file, position, Math.min(SEARCH_BYTES, to - position))
     if (window.length < BATCH_HEADER_BYTES) return -1
-    let at = nextCandidate(window, 0)
-    for (; at !== -1; at = nextCandidate(window, at + 1)) {
-      if (checkBatchHeader(window, at, to - position - at) !== undefined) continue
-      const baseOffset = baseOffsetAt(window, at)
-      if (baseOffset < nextOffset || baseOffset >= offsetLimit) continue
-      if (await isValidBatch(file, window, at, position + at)) return position + at
-    }
+    const found = await searchWindow(file, window, position, faulty, offsetLimit)
+    if (found !== -1) return found
     position += window.length - BATCH_HEADER_BYTES + 1
+  }
+  return -1
+}
+
+async function searchWindow(
+  file: DataFile,
+  window: Buffer,
+  position: number,
+  { to, nextOffset }: FaultyBatch,
+  offsetLimit: number,
+): Promise<number> {
+  for (let at = nextCandidate(window, 0); at !== -1; at = nextCandidate(window, at + 1)) {
+    if (turnIsLong()) await nextTurn()
+    if (headerFault(window, at, to - position - at, nextOffset) !== undefined) continue
+    if (baseOffsetAt(window, at) >= offsetLimit) continue
+    if (await isValidBatch(file, window, at, position + at)) return position + at
   }
   return -1
 }
@@ -136,6 +230,8 @@ export async function readRange(file: DataFile, position: number, bytes: number)
   return read === bytes ? buffer : buffer.subarray(0, read)
 }
 
+/** Bytes that are searched at a time for the beginning of a batch. */
+const SEARCH_BYTES = 256 * 1024
 const MAGIC_POSITION = 16
 const MAGIC = 2
 

@@ -2,7 +2,7 @@ import type { StorageEnvironment } from './environment.ts'
 import { listPartition } from './partition-directory.ts'
 import { Segment } from './segment.ts'
 import type { SegmentList } from './segment-list.ts'
-import { findValidBatch, scanBatches } from './segment-scan.ts'
+import { findNextBatch, scanBatches } from './segment-scan.ts'
 
 export interface FollowedChange {
   readonly grew: boolean
@@ -80,8 +80,8 @@ export async function followSegment(
     end = scanned.nextOffset
     segment.sizeBytes = scanned.position
     if (scanned.fault === undefined) return end
-    const behind = { from: scanned.position + 1, to, nextOffset: end }
-    const next = await findValidBatch(segment.file, behind, Number.MAX_SAFE_INTEGER)
+    const faulty = { position: scanned.position, to, nextOffset: end }
+    const next = await findNextBatch(segment.file, faulty, Number.MAX_SAFE_INTEGER)
     if (next === -1) return end
     // Damage, with more behind it: readers are told of it, and those who skip it go on.
     segment.sizeBytes = next

@@ -1,5 +1,6 @@
 import {
   BATCH_HEADER_BYTES,
+  checkBatch,
   lastOffsetAt,
   maxTimestampAt,
   readBatchHeader,
@@ -8,10 +9,10 @@ import type { RecordSink } from '../codec/batch-decoder.ts'
 import { decodeRecords } from '../codec/batch-decoder.ts'
 import { CODEC_NONE, decompress } from '../codec/compression.ts'
 import { CorruptLogError } from '../errors.ts'
-import { rebuildIndexes } from './index-rebuild.ts'
+import { rebuildIndexesOnce, seek } from './index-rebuild.ts'
 import type { Segment } from './segment.ts'
 import type { SegmentList } from './segment-list.ts'
-import { findValidBatch, readRange, scanBatches } from './segment-scan.ts'
+import { STOP, findNextBatch, readRange, scanBatches, scanPassingLost } from './segment-scan.ts'
 
 /** What one batch may grow to when it is decompressed, in bytes. */
 export const MAX_DECOMPRESSED_BYTES = 128 * 1024 * 1024
@@ -54,7 +55,7 @@ export async function greatestTimestamp(segment: Segment): Promise<number> {
   const size = await segment.measure()
   if (size === 0) return -1
   if (!segment.isTimeIndexChecked) {
-    if (!(await isTimeIndexWhole(segment, size))) await rebuildIndexes(segment)
+    if (!(await isTimeIndexWhole(segment, size))) await rebuildIndexesOnce(segment)
     segment.isTimeIndexChecked = true
   }
   return segment.timeIndex.lastTimestamp
@@ -75,7 +76,7 @@ export async function isTimeIndexWhole(segment: Segment, size: number): Promise<
       nextOffset: segment.baseOffset,
       crcFrom: Number.POSITIVE_INFINITY,
     }
-    const end = await scanBatches(segment.file, range, (buffer, at) => {
+    const end = await scanPassingLost(segment.file, range, segment.lostRegions, (buffer, at) => {
       greatest = Math.max(greatest, maxTimestampAt(buffer, at))
       if (lastOffsetAt(buffer, at) === lastOffset)
         isEntryTrue = maxTimestampAt(buffer, at) === lastTimestamp
@@ -89,56 +90,88 @@ export async function isTimeIndexWhole(segment: Segment, size: number): Promise<
 
 async function findInSegment(segment: Segment, request: TimeRequest): Promise<number | undefined> {
   const to = await segment.measure()
-  const entry = segment.timeIndex.lookup(request.timestamp - 1)
-  const first =
-    entry < 0 ? segment.baseOffset : segment.baseOffset + segment.timeIndex.relativeOffsetAt(entry)
-  let position = segment.positionFor(Math.max(first, request.from))
+  const start = Math.max(await offsetBefore(segment, request.timestamp), request.from)
+  let position = await seek(segment, start)
   let nextOffset = segment.baseOffset
   while (position < to) {
-    const candidates: number[] = []
+    let candidate = -1
     const range = { from: position, to, nextOffset, crcFrom: Number.POSITIVE_INFINITY }
     const end = await scanBatches(segment.file, range, (buffer, at, batchPosition) => {
-      if (candidates.length > 0) return
-      const isReached = maxTimestampAt(buffer, at) >= request.timestamp
-      if (isReached && lastOffsetAt(buffer, at) >= request.from) candidates.push(batchPosition)
+      if (maxTimestampAt(buffer, at) < request.timestamp) return undefined
+      if (lastOffsetAt(buffer, at) < request.from) return undefined
+      candidate = batchPosition
+      return STOP
     })
-    for (const candidate of candidates) {
-      const found = await findInBatch(segment, candidate, request)
-      if (found.offset !== undefined) return found.offset
-      position = found.end
-    }
-    if (candidates.length > 0) continue
-    if (end.fault === undefined) return undefined
+    position = end.position
     nextOffset = end.nextOffset
-    const behind = { from: end.position + 1, to, nextOffset }
-    const next = await findValidBatch(segment.file, behind, Number.MAX_SAFE_INTEGER)
-    if (next === -1) return undefined
-    position = next
+    if (candidate !== -1) {
+      const offset = await findInBatch(segment, candidate, request)
+      if (offset !== undefined) return offset
+    } else {
+      if (end.fault === undefined) return undefined
+      const faulty = { position, to, nextOffset }
+      position = await findNextBatch(segment.file, faulty, Number.MAX_SAFE_INTEGER)
+      if (position === -1) return undefined
+    }
   }
   return undefined
+}
+
+/** An offset up to which all timestamps of the segment are below the one asked for. */
+async function offsetBefore(segment: Segment, timestamp: number): Promise<number> {
+  const { timeIndex, baseOffset } = segment
+  if (!segment.wereIndexesRebuilt) {
+    const entry = timeIndex.lookup(timestamp - 1)
+    for (const each of [entry, entry + 1]) {
+      if (each < 0 || each >= timeIndex.count || (await isEntryTrue(segment, each))) continue
+      await rebuildIndexesOnce(segment)
+      break
+    }
+  }
+  const entry = timeIndex.lookup(timestamp - 1)
+  return entry < 0 ? baseOffset : baseOffset + timeIndex.relativeOffsetAt(entry)
+}
+
+/** The batch of a time entry has the entry's timestamp. */
+async function isEntryTrue(segment: Segment, entry: number): Promise<boolean> {
+  const { timeIndex, baseOffset } = segment
+  const timestamp = timeIndex.timestampAt(entry)
+  const offset = baseOffset + timeIndex.relativeOffsetAt(entry)
+  let isTrue = false
+  const range = {
+    from: await seek(segment, offset),
+    to: await segment.measure(),
+    nextOffset: baseOffset,
+    crcFrom: Number.POSITIVE_INFINITY,
+  }
+  await scanBatches(segment.file, range, (buffer, at) => {
+    if (lastOffsetAt(buffer, at) < offset) return undefined
+    isTrue = maxTimestampAt(buffer, at) === timestamp
+    return STOP
+  })
+  return isTrue
 }
 
 async function findInBatch(
   segment: Segment,
   position: number,
   request: TimeRequest,
-): Promise<{ offset: number | undefined; end: number }> {
+): Promise<number | undefined> {
   const head = await readRange(segment.file, position, BATCH_HEADER_BYTES)
   const header = readBatchHeader(head, 0)
-  const end = position + header.sizeBytes
-  if (header.isControl) return { offset: undefined, end }
-  const body = await readRange(
-    segment.file,
-    position + BATCH_HEADER_BYTES,
-    header.sizeBytes - BATCH_HEADER_BYTES,
-  )
+  if (header.isControl) return undefined
+  const batch = await readRange(segment.file, position, header.sizeBytes)
+  // A reader that begins here is told of the damage.
+  if (checkBatch(batch, 0, header.sizeBytes) !== undefined)
+    return Math.max(header.baseOffset, request.from)
+  const body = batch.subarray(BATCH_HEADER_BYTES)
   const records =
     header.codec === CODEC_NONE
       ? body
       : await decompress(header.codec, body, MAX_DECOMPRESSED_BYTES)
   const sink = new FirstSince(request)
   decodeRecords(records, 0, records.length, header, request.from, Number.POSITIVE_INFINITY, sink)
-  return { offset: sink.found, end }
+  return sink.found
 }
 
 class FirstSince implements RecordSink {
