@@ -163,11 +163,7 @@ export class Log<T extends object = AnyTopics> extends EventEmitter<LogEvents> {
   ): RecordStream<KeyOf<T, N>, ValueOf<T, N>> {
     this.#requireOpen()
     const found = this.#core.topics.get(topic)
-    return readStream<KeyOf<T, N>, ValueOf<T, N>>(
-      found,
-      resolveReadOptions(options),
-      this.#core.clock,
-    )
+    return readStream<KeyOf<T, N>, ValueOf<T, N>>(found, resolveReadOptions(options))
   }
 
   /** The first offset whose record has a timestamp (milliseconds) >= `timestamp`; undefined where there is none. */

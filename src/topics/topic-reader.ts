@@ -1,0 +1,223 @@
+import { OffsetOutOfRangeError } from '../errors.ts'
+import type { ResolvedReadOptions } from '../options.ts'
+import type { PartitionLog } from '../storage/partition-log.ts'
+import type { LogRecord } from '../types.ts'
+import { nextTurn, turnIsLong } from '../util/turn.ts'
+import type { RecordPage } from './page-decoder.ts'
+import { goneError, outOfRange, readRecords } from './partition-reader.ts'
+import type { Topic } from './topic.ts'
+import { TopicWait } from './topic-wait.ts'
+
+/** The records of one page of one partition. */
+export interface RecordBatch<K = string, V = unknown> {
+  readonly topic: string
+  readonly partition: number
+  /** At least one. */
+  readonly records: LogRecord<K, V>[]
+  /** Where the partition is read on: past what is no record for readers. */
+  readonly nextOffset: number
+  readonly highWatermark: number
+}
+
+/** How far a partition has been read. */
+interface Cursor {
+  readonly log: PartitionLog
+  position: number
+  /** Where the reading ends; undefined: it is live. */
+  readonly end: number | undefined
+}
+
+/** Takes pages of several partitions in turn. One `take` at a time. */
+export class TopicReader<K, V> {
+  readonly #topic: Topic
+  readonly #options: ResolvedReadOptions
+  readonly #cursors: Cursor[] = []
+  /** Of the cursor that is asked first. */
+  #turn = 0
+  #beginning: Promise<void> | undefined
+  #hasBegun = false
+  #isClosed = false
+  #wake: (() => void) | undefined
+
+  constructor(topic: Topic, options: ResolvedReadOptions) {
+    this.#topic = topic
+    this.#options = options
+  }
+
+  /** False where what was read should not be handed out any more: `take` says why. */
+  get isOpen(): boolean {
+    if (this.#isClosed || this.#topic.gone !== undefined) return false
+    const { signal } = this.#options
+    return signal === undefined || !signal.aborted
+  }
+
+  /** Decides where the reading starts, and ends where it is bounded, at the first call. What is wrong is told by `take`. */
+  begin(): void {
+    if (this.#hasBegun) return
+    this.#hasBegun = true
+    const failure = this.#placeCursors()
+    const { from } = this.#options
+    if (failure !== undefined) this.#beginning = Promise.reject(failure)
+    else if (from.kind === 'timestamp') this.#beginning = this.#findTime(from.timestamp)
+    // `take` waits for it.
+    this.#beginning?.catch(() => {})
+  }
+
+  /** The next page; undefined at the end, also where the log was closed. Waits where the reading is live. */
+  async take(): Promise<RecordBatch<K, V> | undefined> {
+    this.begin()
+    for (;;) {
+      if (turnIsLong()) await nextTurn()
+      if (this.#hasEnded()) return undefined
+      try {
+        const batch = await this.#step()
+        if (batch !== undefined && this.isOpen) return batch
+      } catch (error) {
+        // Of a reading that is over it matters why it is.
+        if (!this.#isClosed && this.#topic.gone === undefined) throw error
+      }
+    }
+  }
+
+  /** Nothing is read any more; a `take` that waits answers with undefined. */
+  close(): void {
+    this.#isClosed = true
+    this.#wake?.()
+  }
+
+  /** Undefined where it came to no records. */
+  async #step(): Promise<RecordBatch<K, V> | undefined> {
+    if (this.#beginning !== undefined) await this.#beginning
+    this.#beginning = undefined
+    const cursor = this.#nextCursor()
+    if (cursor !== undefined) return this.#read(cursor)
+    if (this.#options.until === 'end') this.#isClosed = true
+    else await this.#changed()
+    return undefined
+  }
+
+  /** Throws where the reader is to be told. */
+  #hasEnded(): boolean {
+    if (this.#isClosed) return true
+    const { signal } = this.#options
+    signal?.throwIfAborted()
+    if (this.#topic.gone === 'closed') return true
+    const gone = goneError(this.#topic)
+    if (gone !== undefined) throw gone
+    return false
+  }
+
+  #placeCursors(): OffsetOutOfRangeError | undefined {
+    const { partitions, from } = this.#options
+    for (const partition of partitions ?? this.#topic.partitions.keys()) {
+      const log = this.#topic.partition(partition)
+      const end = log.highWatermark
+      let position = from.kind === 'earliest' ? log.logStartOffset : end
+      if (from.kind === 'offset') {
+        // A partition that was added since the reading was asked for is read whole.
+        position = this.#cursors.length === 0 ? from.offset : log.logStartOffset
+        if (position < log.logStartOffset || position > log.logEndOffset) {
+          return outOfRange(log, position)
+        }
+      }
+      this.#cursors.push({ log, position, end: this.#options.until === 'end' ? end : undefined })
+    }
+    return undefined
+  }
+
+  async #findTime(timestamp: number): Promise<void> {
+    for (const cursor of this.#cursors) {
+      const offset = await cursor.log.offsetForTime(timestamp)
+      if (offset !== undefined) cursor.position = Math.min(offset, cursor.position)
+    }
+  }
+
+  /** The next one in turn that has something to read. */
+  #nextCursor(): Cursor | undefined {
+    this.#addCursors()
+    const cursors = this.#cursors
+    for (let step = 0; step < cursors.length; step += 1) {
+      const index = (this.#turn + step) % cursors.length
+      const cursor = cursors[index] as Cursor
+      if (!hasMore(cursor)) continue
+      this.#turn = index + 1
+      return cursor
+    }
+    return undefined
+  }
+
+  /** A live reading of all partitions takes in those that are added, from their beginning. */
+  #addCursors(): void {
+    const { partitions } = this.#topic
+    if (!this.#hasNewPartitions()) return
+    for (const log of partitions.slice(this.#cursors.length)) {
+      this.#cursors.push({ log, position: log.logStartOffset, end: undefined })
+    }
+  }
+
+  #hasNewPartitions(): boolean {
+    const { partitions, until } = this.#options
+    if (partitions !== undefined || until === 'end') return false
+    return this.#topic.partitions.length > this.#cursors.length
+  }
+
+  /** Undefined where only what is no record for readers was there, or where nothing is left. */
+  async #read(cursor: Cursor): Promise<RecordBatch<K, V> | undefined> {
+    const { log } = cursor
+    cursor.position = Math.max(cursor.position, log.logStartOffset)
+    const { maxBytes, onCorrupt } = this.#options
+    const request = {
+      offset: cursor.position,
+      end: cursor.end ?? log.highWatermark,
+      maxBytes,
+      maxRecords: Number.POSITIVE_INFINITY,
+      onCorrupt,
+    }
+    if (request.offset >= request.end) return undefined
+    let page: RecordPage
+    try {
+      page = await readRecords(this.#topic, log, request)
+    } catch (error) {
+      // Who is too slow for retention goes on where the log starts now.
+      if (error instanceof OffsetOutOfRangeError) return undefined
+      throw error
+    }
+    cursor.position = page.nextOffset
+    if (page.records.length === 0) return undefined
+    return {
+      topic: this.#topic.name,
+      partition: log.partition,
+      records: page.records as unknown as LogRecord<K, V>[],
+      nextOffset: page.nextOffset,
+      highWatermark: log.highWatermark,
+    }
+  }
+
+  /** Resolves when there is something to look at; rejects where the signal is aborted. */
+  async #changed(): Promise<void> {
+    if (!this.isOpen) return
+    let wait: TopicWait | undefined
+    try {
+      await new Promise<void>((resolve, reject) => {
+        this.#wake = resolve
+        wait = new TopicWait(this.#topic, this.#options.signal, {
+          changed: () => {
+            if (this.#hasNews()) resolve()
+          },
+          aborted: reject,
+        })
+      })
+    } finally {
+      this.#wake = undefined
+      wait?.end()
+    }
+  }
+
+  #hasNews(): boolean {
+    return this.#topic.gone !== undefined || this.#hasNewPartitions() || this.#cursors.some(hasMore)
+  }
+}
+
+function hasMore({ log, position, end }: Cursor): boolean {
+  return position < (end ?? log.highWatermark)
+}
