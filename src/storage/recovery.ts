@@ -240,6 +240,7 @@ class Recovery {
     const range = {
       from: start.position,
       crcFrom: await crcStart(segment, recoveryPoint, start.position, size),
+      recoveryPoint,
       nextOffset: start.position === 0 ? nextOffset : segment.baseOffset,
       nextBaseOffset: segments.after(segment)?.baseOffset,
     }

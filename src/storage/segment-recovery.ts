@@ -21,7 +21,7 @@ import { replaceFile } from './checkpoint.ts'
 import type { StorageEnvironment } from './environment.ts'
 import { regionFileName } from './file-names.ts'
 import type { Segment } from './segment.ts'
-import type { BatchVisitor, ScanFault } from './segment-scan.ts'
+import type { BatchVisitor } from './segment-scan.ts'
 import { findNextBatch, isZero, readRange, scanBatches } from './segment-scan.ts'
 
 const COPY_BYTES = 1024 * 1024
@@ -38,8 +38,9 @@ export interface SegmentRecovery {
 export interface RecoveryRange {
   /** Where a batch starts, from which on the segment is walked. */
   readonly from: number
-  /** Position of the recovery point's batch. */
+  /** Position of the recovery point's batch, or of the first region that cannot even be walked over. */
   readonly crcFrom: number
+  readonly recoveryPoint: number
   /** No batch at `from` or behind has a lower base offset. */
   readonly nextOffset: number
   /** Base offset of the next segment; undefined where this is the last one. */
@@ -54,7 +55,7 @@ export async function examineSegment(
 ): Promise<SegmentRecovery> {
   const to = await segment.measure()
   const damage: DamagedRegion[] = []
-  const { crcFrom, nextBaseOffset } = range
+  const { crcFrom, nextBaseOffset, recoveryPoint } = range
   const offsetLimit = nextBaseOffset ?? Number.MAX_SAFE_INTEGER
   let { from: position, nextOffset } = range
   for (;;) {
@@ -71,7 +72,9 @@ export async function examineSegment(
       return { end: position, nextOffset, torn: position, damage }
     }
     const end = next === -1 ? to : next
-    damage.push(await describeDamage(segment, position, end, crcFrom, scanned.fault))
+    // With an offset out of order the bytes are not zeros.
+    const mayBeLost = nextOffset >= recoveryPoint && scanned.fault !== 'offset-order'
+    damage.push(await describeDamage(segment, position, end, mayBeLost))
     if (next === -1) return { end: to, nextOffset, torn: undefined, damage }
     position = next
   }
@@ -81,13 +84,10 @@ async function describeDamage(
   segment: Segment,
   position: number,
   end: number,
-  crcFrom: number,
-  fault: ScanFault,
+  mayBeLost: boolean,
 ): Promise<DamagedRegion> {
-  const isLost =
-    fault !== 'offset-order' &&
-    (segment.lostRegions.has(position) ||
-      (position >= crcFrom && (await isZero(segment.file, position, end))))
+  const isMarked = segment.lostRegions.has(position)
+  const isLost = isMarked || (mayBeLost && (await isZero(segment.file, position, end)))
   return {
     file: segment.file.path,
     position,

@@ -12,7 +12,7 @@ import { CorruptLogError } from '../errors.ts'
 import { rebuildIndexesOnce, seek } from './index-rebuild.ts'
 import type { Segment } from './segment.ts'
 import type { SegmentList } from './segment-list.ts'
-import { STOP, findNextBatch, readRange, scanBatches, scanPassingLost } from './segment-scan.ts'
+import { findNextBatch, readRange, STOP, scanBatches, scanPassingLost } from './segment-scan.ts'
 
 /** What one batch may grow to when it is decompressed, in bytes. */
 export const MAX_DECOMPRESSED_BYTES = 128 * 1024 * 1024
