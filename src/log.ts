@@ -338,6 +338,7 @@ export class Log<T extends object = AnyTopics> extends EventEmitter<LogEvents> {
   #requireWritable(): void {
     this.#requireOpen()
     if (this.#core.environment.readOnly) throw readOnly()
+    if (this.#core.failure !== undefined) throw this.#core.failure
   }
 
   #refuseInternal(name: string): void {

@@ -60,6 +60,9 @@ export class LogCore {
   readonly #logStartMoves = new Mutex()
   #background: Promise<void> = Promise.resolve()
   #isClosing = false
+  #failure: LogError | undefined
+  /** The last attempt to write the recovery points found no room. */
+  #isCheckpointDue = false
   #storeModifiedMs = 0
 
   constructor({ data, fileSystem, clock, options, declared, store, files }: CoreOptions) {
@@ -100,6 +103,11 @@ export class LogCore {
       readOnly: options.readOnly,
       onError: (error) => this.onFailure?.({ topic: undefined, partition: undefined, error }),
     })
+  }
+
+  /** Why the log takes no more writes; undefined while it does. A partition may have a failure of its own. */
+  get failure(): LogError | undefined {
+    return this.#failure
   }
 
   get autoCreateTopics(): boolean {
@@ -153,6 +161,14 @@ export class LogCore {
     await Promise.all(partitions.map((partition) => partition.written()))
     await Promise.all(partitions.map((partition) => partition.flush()))
     await this.#flusher.flush()
+    if (this.#failure !== undefined) throw this.#failure
+    if (!this.#isCheckpointDue) return
+    try {
+      await this.#data.writeRecoveryPoints(() => this.#recoveryPoints())
+      this.#isCheckpointDue = false
+    } catch (error) {
+      throw this.#refused('recovery-point-offset-checkpoint', error)
+    }
   }
 
   /** Deletes what retention no longer keeps; answers with the number of segments. */
@@ -172,6 +188,7 @@ export class LogCore {
     await this.topics.close()
     await this.#background
     const failures: (Error | undefined)[] = [
+      this.#failure,
       await failureOf(this.groups.close()),
       await this.#closePartitions(),
     ]
@@ -213,7 +230,9 @@ export class LogCore {
   async #checkpoint(): Promise<void> {
     try {
       await this.#data.writeRecoveryPoints(() => this.#recoveryPoints())
+      this.#isCheckpointDue = false
     } catch (error) {
+      this.#isCheckpointDue = true
       if (!isDiskFull(error)) this.#fail(error)
     }
   }
@@ -242,10 +261,12 @@ export class LogCore {
 
   /** The log takes no more writes. */
   #fail(cause: unknown): LogError {
+    if (this.#failure !== undefined) return this.#failure
     const message =
       'a checkpoint or the metadata could not be written; writes have stopped until the log is opened again'
-    for (const partition of this.topics.partitions()) partition.fail(cause)
     const error = new LogError('STORAGE_FAILED', message, { cause })
+    this.#failure = error
+    for (const partition of this.topics.partitions()) partition.fail(cause)
     this.onFailure?.({ topic: undefined, partition: undefined, error })
     return error
   }
