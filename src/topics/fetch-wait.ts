@@ -2,32 +2,38 @@ import { CorruptLogError } from '../errors.ts'
 import type { ResolvedFetchOptions } from '../options.ts'
 import type { PartitionLog } from '../storage/partition-log.ts'
 import type { Clock, Timer } from '../types.ts'
+import { turnIsLong } from '../util/turn.ts'
 import type { RecordPage } from './page-decoder.ts'
 import { goneError, outOfRange, readRecords } from './partition-reader.ts'
 import type { Topic } from './topic.ts'
 import { TopicWait } from './topic-wait.ts'
+
+/** What a wait is for. */
+export interface WaitRequest<T> {
+  readonly topic: Topic
+  readonly log: PartitionLog
+  readonly options: ResolvedFetchOptions
+  /** Makes the answer when there is one. */
+  readonly toResult: (page: RecordPage) => T
+}
 
 /**
  * Resolves with records from `options.offset` on as soon as there are `minBytes` of batches, or with what there is after
  * `maxWaitMs`. Every change of the topic is looked at within the call that tells of it, so that no timer and, where the
  * records are in memory, no further turn stands between an append and its delivery.
  */
-export function waitForRecords(
-  topic: Topic,
-  log: PartitionLog,
-  options: ResolvedFetchOptions,
-  clock: Clock,
-): Promise<RecordPage> {
+export function waitForRecords<T>(request: WaitRequest<T>, clock: Clock): Promise<T> {
   return new Promise((resolve, reject) => {
-    new FetchWait(topic, log, options, resolve, reject).start(clock)
+    new FetchWait(request, resolve, reject).start(clock)
   })
 }
 
-class FetchWait {
+class FetchWait<T> {
   readonly #topic: Topic
   readonly #log: PartitionLog
   readonly #options: ResolvedFetchOptions
-  readonly #resolve: (page: RecordPage) => void
+  readonly #toResult: (page: RecordPage) => T
+  readonly #resolve: (result: T) => void
   readonly #reject: (reason: unknown) => void
   /** Undefined where any record will do. */
   readonly #counter: ByteCounter | undefined
@@ -42,15 +48,14 @@ class FetchWait {
   #isSettled = false
 
   constructor(
-    topic: Topic,
-    log: PartitionLog,
-    options: ResolvedFetchOptions,
-    resolve: (page: RecordPage) => void,
+    { topic, log, options, toResult }: WaitRequest<T>,
+    resolve: (result: T) => void,
     reject: (reason: unknown) => void,
   ) {
     this.#topic = topic
     this.#log = log
     this.#options = options
+    this.#toResult = toResult
     this.#resolve = resolve
     this.#reject = reject
     this.#position = options.offset
@@ -131,7 +136,10 @@ class FetchWait {
     const hasRecords = page !== undefined && page.records.length > 0
     if (!hasRecords && !this.#isExpired) return
     this.#end()
-    this.#resolve(page ?? { records: [], nextOffset: this.#position })
+    const result = this.#toResult(page ?? { records: [], nextOffset: this.#position })
+    // A loop of fetches that are answered at once lets others run.
+    if (turnIsLong()) setImmediate(this.#resolve, result)
+    else this.#resolve(result)
   }
 
   #fail(reason: unknown): void {

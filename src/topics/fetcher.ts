@@ -2,6 +2,7 @@ import type { ResolvedFetchOptions } from '../options.ts'
 import type { PartitionLog } from '../storage/partition-log.ts'
 import type { Clock, LogRecord } from '../types.ts'
 import { turnIsLong } from '../util/turn.ts'
+import type { WaitRequest } from './fetch-wait.ts'
 import { waitForRecords } from './fetch-wait.ts'
 import type { RecordPage } from './page-decoder.ts'
 import { goneError, outOfRange, readRecords } from './partition-reader.ts'
@@ -41,44 +42,32 @@ export function fetch<K = string, V = unknown>(
     if (offset < log.logStartOffset || offset > log.logEndOffset) {
       return Promise.reject(outOfRange(log, offset))
     }
-    const page = fetchPage(topic, log, options, clock)
-    if (page instanceof Promise) return page.then((read) => answer(resultOf(topic, log, read)))
-    return answer(resultOf(topic, log, page))
+    return fetchPage({ topic, log, options, toResult: (page) => resultOf(topic, log, page) }, clock)
   } catch (error) {
     return Promise.reject(error)
   }
 }
 
-function fetchPage(
-  topic: Topic,
-  log: PartitionLog,
-  options: ResolvedFetchOptions,
-  clock: Clock,
-): RecordPage | Promise<RecordPage> {
+function fetchPage<T>(request: WaitRequest<T>, clock: Clock): Promise<T> {
+  const { topic, log, options, toResult } = request
   const { offset, maxBytes, maxRecords, minBytes, maxWaitMs, onCorrupt } = options
   const end = log.highWatermark
   const mayWait = maxWaitMs > 0 && minBytes > 0
   // Waiting begins with a look, too.
-  if (mayWait && (minBytes > 1 || offset >= end)) return waitForRecords(topic, log, options, clock)
-  if (offset >= end) return { records: [], nextOffset: offset }
+  if (mayWait && (minBytes > 1 || offset >= end)) return waitForRecords(request, clock)
+  if (offset >= end) return answer(toResult({ records: [], nextOffset: offset }))
   const page = readRecords(topic, log, { offset, end, maxBytes, maxRecords, onCorrupt })
-  if (!mayWait) return page
-  if (page instanceof Promise) return page.then((read) => orWait(topic, log, options, clock, read))
-  return orWait(topic, log, options, clock, page)
+  if (page instanceof Promise) return page.then((read) => answerOrWait(request, read, clock))
+  return answerOrWait(request, page, clock)
 }
 
-/** Where only what is no record for readers was there, the wait goes on behind it. */
-function orWait(
-  topic: Topic,
-  log: PartitionLog,
-  options: ResolvedFetchOptions,
-  clock: Clock,
-  page: RecordPage,
-): RecordPage | Promise<RecordPage> {
-  if (page.records.length > 0) return page
-  const { signal } = options
+/** Where only what is no record for readers was there, a fetch that may wait does so behind it. */
+function answerOrWait<T>(request: WaitRequest<T>, page: RecordPage, clock: Clock): Promise<T> {
+  const { options, toResult } = request
+  const { maxWaitMs, minBytes, signal } = options
+  if (page.records.length > 0 || maxWaitMs === 0 || minBytes === 0) return answer(toResult(page))
   if (signal?.aborted) return Promise.reject(signal.reason)
-  return waitForRecords(topic, log, { ...options, offset: page.nextOffset }, clock)
+  return waitForRecords({ ...request, options: { ...options, offset: page.nextOffset } }, clock)
 }
 
 function resultOf<K, V>(topic: Topic, log: PartitionLog, page: RecordPage): FetchResult<K, V> {
