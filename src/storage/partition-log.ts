@@ -235,7 +235,7 @@ export class PartitionLog implements AppendTarget {
       this.#appender.syncedUpTo(baseOffset)
       await this.#saveSnapshot(baseOffset)
       const segment = await Segment.create(this.#environment, this.directory, baseOffset)
-      await syncNames(this.#environment.fileSystem, this.directory)
+      await segment.syncName()
       segment.startIndexing(this.#config.indexIntervalBytes)
       this.#watch(segment)
       this.#segments.push(segment)

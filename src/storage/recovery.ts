@@ -279,7 +279,7 @@ class Recovery {
       keptAs: undefined,
     }
     this.#report.cut.push(cut)
-    await this.#durably(`the end of ${file}`, async () => {
+    await this.#steps.attempt(`the end of ${file}`, async () => {
       cut.keptAs ??= await keepTornTail(this.#environment, segment, position, size)
       await segment.file.truncate(position)
       await segment.file.sync()

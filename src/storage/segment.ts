@@ -67,7 +67,7 @@ export class Segment implements IndexEntrySink {
     return new Segment(environment, directory, baseOffset, file, undefined)
   }
 
-  /** Makes a new, empty segment; its name is not durable before the directory is synced. */
+  /** Makes a new, empty segment; its name is not durable before `syncName`. */
   static async create(
     environment: StorageEnvironment,
     directory: string,
@@ -81,15 +81,26 @@ export class Segment implements IndexEntrySink {
     return segment
   }
 
-  /** Makes the file of an empty segment, durably; it must not be open. */
+  /** Makes the file of a segment that has none yet, durably. */
   async make(): Promise<void> {
     const { fileSystem } = this.#environment
-    const isThere = (await fileSystem.stat(this.file.path)) !== undefined
-    // One that is there and empty may have a name that is not on the disk: it is made anew.
-    if (isThere) await fileSystem.unlink(this.file.path)
     fileSystem.openSync(this.file.path, 'create').closeSync()
-    await syncNames(fileSystem, this.#directory)
+    await this.syncName()
     this.#isChanged = true
+  }
+
+  /**
+   * Makes the name of a new, empty segment durable. Where that fails it is removed: who opened the log next would see a name
+   * that a later sync does not bring to the disk, and write behind it.
+   */
+  async syncName(): Promise<void> {
+    try {
+      await syncNames(this.#environment.fileSystem, this.#directory)
+    } catch (error) {
+      await this.file.close()
+      await this.#environment.fileSystem.unlink(this.file.path).catch(() => {})
+      throw error
+    }
   }
 
   pathOf(kind: SegmentFileKind): string {
