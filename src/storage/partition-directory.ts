@@ -1,6 +1,7 @@
 import path from 'node:path'
 import { BATCH_HEADER_BYTES, batchSizeAt, checkBatchHeader, lastOffsetAt } from '../codec/batch.ts'
 import type { FileSystem } from '../types.ts'
+import { errorCode } from '../util/error-code.ts'
 import type { SegmentFileKind } from './file-names.ts'
 import {
   CLEANED_SUFFIX,
@@ -43,6 +44,19 @@ export async function listPartition(
   logs.sort((a, b) => a - b)
   snapshots.sort((a, b) => a - b)
   return { logs, files, snapshots, lost }
+}
+
+/** For a reader beside a writer: a directory that is still to be made is empty. */
+export async function listPartitionIfThere(
+  fileSystem: FileSystem,
+  directory: string,
+): Promise<PartitionListing> {
+  try {
+    return await listPartition(fileSystem, directory)
+  } catch (error) {
+    if (errorCode(error) !== 'ENOENT') throw error
+    return { logs: [], files: new Set(), snapshots: [], lost: [] }
+  }
 }
 
 /**

@@ -16,7 +16,7 @@ import { LEADER_EPOCH_CHECKPOINT, regionFileName, segmentFileName } from './file
 import { rebuildIndexes } from './index-rebuild.ts'
 import type { OffsetsAtOpen } from './log-offsets.ts'
 import type { PartitionListing } from './partition-directory.ts'
-import { finishHalfDone, listPartition } from './partition-directory.ts'
+import { finishHalfDone, listPartition, listPartitionIfThere } from './partition-directory.ts'
 import type { ProducerStates } from './producer-state.ts'
 import { RecoveredProducers } from './recovered-producers.ts'
 import { indexStart } from './recovery-start.ts'
@@ -87,7 +87,8 @@ class Recovery {
   async run(): Promise<RecoveredPartition> {
     const { environment, directory, isClean, recoveryPoint, indexIntervalBytes } = this.#request
     if (!environment.readOnly) await this.#finishHalfDone()
-    const listing = await listPartition(environment.fileSystem, directory)
+    const list = environment.readOnly ? listPartitionIfThere : listPartition
+    const listing = await list(environment.fileSystem, directory)
     const segments = await this.#segmentsOf(listing)
     const isTrusted = isClean || environment.readOnly
     await this.#producers.load(

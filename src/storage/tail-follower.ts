@@ -1,5 +1,5 @@
 import type { StorageEnvironment } from './environment.ts'
-import { listPartition } from './partition-directory.ts'
+import { listPartitionIfThere } from './partition-directory.ts'
 import { Segment } from './segment.ts'
 import type { SegmentList } from './segment-list.ts'
 import { findNextBatch, scanBatches } from './segment-scan.ts'
@@ -37,7 +37,7 @@ export class TailFollower {
 
   async poll(): Promise<FollowedChange> {
     const before = this.#logEndOffset
-    const { logs } = await listPartition(this.#environment.fileSystem, this.#directory)
+    const { logs } = await listPartitionIfThere(this.#environment.fileSystem, this.#directory)
     await this.#follow(this.#segments.active)
     for (const baseOffset of logs) {
       if (baseOffset <= this.#segments.active.baseOffset) continue
