@@ -21,7 +21,7 @@ export interface WriterAnswer {
 /** Those of a log's methods that answer with a promise. Arguments and results travel as JSON. */
 type Callable = Exclude<
   {
-    [K in keyof Log]: Log[K] extends (...args: never[]) => Promise<unknown> ? K : never
+    [K in keyof Log]-?: Log[K] extends (...args: never[]) => Promise<unknown> ? K : never
   }[keyof Log],
   typeof Symbol.asyncDispose
 >
@@ -39,7 +39,7 @@ export class WriterProcess {
     directory: string,
     options: LogOptions = {},
   ): Promise<WriterProcess> {
-    const child = fork(CHILD, [directory, `${JSON.stringify(options)}`], {
+    const child = fork(CHILD, [directory, JSON.stringify(options)], {
       execArgv: ['--import', 'tsx'],
       stdio: ['ignore', 'inherit', 'inherit', 'ipc'],
     })
