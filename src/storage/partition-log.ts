@@ -61,6 +61,7 @@ export class PartitionLog implements AppendTarget {
   #logStartOffset: number
   #repairs: Repair[]
   #repairing: Promise<void> | undefined
+  #closing: Promise<void> | undefined
   #bytesAtSnapshot = 0
 
   private constructor(options: PartitionOptions, recovered: RecoveredPartition) {
@@ -309,9 +310,14 @@ export class PartitionLog implements AppendTarget {
 
   /**
    * Waits for what is under way, then cuts and syncs every file. The caller writes the checkpoints and the clean marker
-   * only if this resolves.
+   * only if this resolves. Called again it answers the same.
    */
-  async close(): Promise<void> {
+  close(): Promise<void> {
+    this.#closing ??= this.#close()
+    return this.#closing
+  }
+
+  async #close(): Promise<void> {
     try {
       if (!this.#environment.readOnly) await this.#appender.close(() => this.#seal())
     } finally {

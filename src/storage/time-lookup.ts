@@ -161,9 +161,11 @@ async function findInBatch(
   const header = readBatchHeader(head, 0)
   if (header.isControl) return undefined
   const batch = await readRange(segment.file, position, header.sizeBytes)
+  const start = Math.max(header.baseOffset, request.from)
   // A reader that begins here is told of the damage.
-  if (checkBatch(batch, 0, header.sizeBytes) !== undefined)
-    return Math.max(header.baseOffset, request.from)
+  if (checkBatch(batch, 0, header.sizeBytes) !== undefined) return start
+  // All its records have its timestamp; they need not be decompressed.
+  if (header.isLogAppendTime && header.codec !== CODEC_NONE) return start
   const body = batch.subarray(BATCH_HEADER_BYTES)
   const records =
     header.codec === CODEC_NONE
