@@ -3,6 +3,8 @@ import type { ProduceOptions } from '../options.ts'
 import { resolveProduceOptions } from '../options.ts'
 import { checkTopicName } from '../storage/file-names.ts'
 import {
+  keepProduce,
+  keepRecord,
   prepareProduce,
   prepareRecord,
   produceMany,
@@ -65,11 +67,11 @@ export class Producing {
     const options = resolveProduceOptions(given)
     const { topics } = this.#core
     if (Array.isArray(records)) {
-      const prepared = prepareProduce(codec, 1, sticky, records, options)
+      const prepared = keepProduce(prepareProduce(codec, 1, sticky, records, options))
       await topics.create(declaration)
       return produceMany(topics.get(name), prepared)
     }
-    const prepared = prepareRecord(codec, 1, sticky, records as OneRecord, options)
+    const prepared = keepRecord(prepareRecord(codec, 1, sticky, records as OneRecord, options))
     await topics.create(declaration)
     return produceOne(topics.get(name), prepared)
   }

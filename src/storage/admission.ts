@@ -54,7 +54,8 @@ export class Admission {
   }
 }
 
-function copyRecordSet({ keys, values, headers, timestamps }: RecordSet): RecordSet {
+/** For records that wait: the caller may use its buffers again once the call has returned. */
+export function copyRecordSet({ keys, values, headers, timestamps }: RecordSet): RecordSet {
   return {
     keys: keys.map((key) => (typeof key === 'string' ? key : copyBytes(key))),
     values: values.map(copyBytes),

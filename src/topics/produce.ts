@@ -2,6 +2,7 @@ import type { RecordSet } from '../codec/record-set.ts'
 import type { FailedPartition } from '../errors.ts'
 import { LogError, PartialProduceError } from '../errors.ts'
 import type { ResolvedProduceOptions } from '../options.ts'
+import { copyRecordSet } from '../storage/admission.ts'
 import { AppendCall } from '../storage/append-call.ts'
 import type { PartitionLog } from '../storage/partition-log.ts'
 import type {
@@ -114,6 +115,17 @@ export function prepareRecord(
     timestamps: timestamp === undefined ? undefined : [timestamp],
   }
   return { partition, set, options }
+}
+
+/** With bytes of their own, for a call that waits before it is appended. */
+export function keepProduce({ sets, options }: PreparedProduce): PreparedProduce {
+  const kept = [...sets].map(([partition, set]) => [partition, copyRecordSet(set)] as const)
+  return { sets: new Map(kept), options }
+}
+
+/** As `keepProduce`, for a single record. */
+export function keepRecord(prepared: PreparedRecord): PreparedRecord {
+  return { ...prepared, set: copyRecordSet(prepared.set) }
 }
 
 /** Appends one prepared record. */

@@ -59,7 +59,7 @@ export const string: Serializer<string> = {
   deserialize: decodeUtf8,
 }
 
-/** As they are, not copied: they may not change before the produce that was given them is acknowledged. They come back as a `Buffer`. */
+/** As they are. They may change once `produce` has returned, and come back as a `Buffer`. */
 export const bytes: Serializer<Uint8Array> = {
   name: 'bytes',
   serialize(value) {

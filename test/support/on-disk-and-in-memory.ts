@@ -80,13 +80,13 @@ export class Place {
     return await this.open(options as LogOptions<Record<string, never>>)
   }
 
-  /** The place as a process leaves it that is killed now: with what the operating system has, and no lock held. */
+  /** The place as a process leaves it that is killed now: with what the operating system has, no lock held, no script. */
   async killed(): Promise<Place> {
     this.#copies += 1
     const { kind, fileSystem, clock } = this
     const directory = `${this.directory}-killed-${this.#copies}`
-    await copyDirectory(fileSystem, this.directory, fileSystem, directory)
-    return new Place(kind, directory, fileSystem, clock, this.#opened)
+    await copyDirectory(fileSystem, this.directory, fileSystem.inner, directory)
+    return new Place(kind, directory, new ScriptedFileSystem(fileSystem.inner), clock, this.#opened)
   }
 
   /** Puts a directory of the disk's here, as if it had always been here. */

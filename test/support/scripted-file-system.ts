@@ -20,16 +20,16 @@ export function systemError(code: string): Error {
 export class ScriptedFileSystem implements FileSystem {
   /** Undefined: nothing fails. */
   rule: Rule | undefined
-  /** Syncs of files that were asked for. */
+  /** Syncs of .log files that were asked for. */
   syncs = 0
-  readonly #inner: FileSystem
+  readonly inner: FileSystem
   #gate: { readonly opened: Promise<void>; readonly open: () => void } | undefined
 
   constructor(inner: FileSystem) {
-    this.#inner = inner
+    this.inner = inner
   }
 
-  /** From now on syncs of files wait for `releaseSyncs`. */
+  /** From now on syncs of .log files wait for `releaseSyncs`. */
   holdSyncs(): void {
     if (this.#gate !== undefined) return
     let open = (): void => undefined
@@ -52,61 +52,63 @@ export class ScriptedFileSystem implements FileSystem {
 
   /** For handles. */
   async sync(path: string, handle: FileHandle): Promise<void> {
-    this.syncs += 1
-    await this.#gate?.opened
+    if (path.endsWith('.log')) {
+      this.syncs += 1
+      await this.#gate?.opened
+    }
     this.check('sync', path)
     await handle.sync()
   }
 
   async mkdir(path: string): Promise<void> {
     this.check('mkdir', path)
-    await this.#inner.mkdir(path)
+    await this.inner.mkdir(path)
   }
 
   async readdir(path: string): Promise<string[]> {
-    return await this.#inner.readdir(path)
+    return await this.inner.readdir(path)
   }
 
   async rmdir(path: string): Promise<void> {
     this.check('rmdir', path)
-    await this.#inner.rmdir(path)
+    await this.inner.rmdir(path)
   }
 
   async rename(from: string, to: string): Promise<void> {
     this.check('rename', from, to)
-    await this.#inner.rename(from, to)
+    await this.inner.rename(from, to)
   }
 
   async link(existing: string, path: string): Promise<void> {
     this.check('link', existing, path)
-    await this.#inner.link(existing, path)
+    await this.inner.link(existing, path)
   }
 
   async unlink(path: string): Promise<void> {
     this.check('unlink', path)
-    await this.#inner.unlink(path)
+    await this.inner.unlink(path)
   }
 
   async stat(path: string): Promise<FileStat | undefined> {
-    return await this.#inner.stat(path)
+    return await this.inner.stat(path)
   }
 
   async syncDirectory(path: string): Promise<void> {
     this.check('syncDirectory', path)
-    await this.#inner.syncDirectory(path)
+    await this.inner.syncDirectory(path)
   }
 
   async realpath(path: string): Promise<string> {
-    return await this.#inner.realpath(path)
+    return await this.inner.realpath(path)
   }
 
   openSync(path: string, mode: OpenMode): FileHandle {
     if (mode === 'create') this.check('create', path)
-    return new ScriptedHandle(this, path, this.#inner.openSync(path, mode))
+    return new ScriptedHandle(this, path, this.inner.openSync(path, mode))
   }
 
   async lock(path: string): Promise<FileLockResult> {
-    return await this.#inner.lock(path)
+    return await this.inner.lock(path)
   }
 }
 
