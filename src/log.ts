@@ -246,7 +246,6 @@ export class Log<T extends object = AnyTopics> extends EventEmitter<LogEvents> {
     this.#requireWritable()
     this.#refuseInternal(name)
     await this.#core.topics.delete(name)
-    await this.#core.groups.removeTopic(name)
   }
 
   // ------------------------------------------------------------------------------------- groups

@@ -139,8 +139,8 @@ export class OffsetStore {
     )
   }
 
-  /** Deletes the offsets of a topic in all groups. */
-  async removeTopic(topic: string): Promise<void> {
+  /** Deletes the offsets of a topic in all groups. `durability` undefined: the level of `__consumer_offsets`. */
+  async removeTopic(topic: string, durability?: Durability): Promise<void> {
     await Promise.all(
       this.#partitions.map((partition) =>
         partition.change(() => {
@@ -148,7 +148,7 @@ export class OffsetStore {
           return slots
             .filter((slot) => topicOf(slot) === topic)
             .map((slot) => this.#tombstone(slot))
-        }, undefined),
+        }, durability),
       ),
     )
   }

@@ -107,8 +107,9 @@ export class GroupOffsets {
     await store.deleteGroup(group)
   }
 
+  /** Durably: a topic of the same name that is made later must not begin at the offsets of this one. */
   async removeTopic(topic: string): Promise<void> {
-    await this.#store?.removeTopic(topic)
+    await this.#store?.removeTopic(topic, 'disk')
   }
 
   /** Lag in the partitions where the group has committed. */

@@ -2,6 +2,7 @@ import path from 'node:path'
 import { applyRetention } from '../cleanup/cleaner.ts'
 import { LogError } from '../errors.ts'
 import type { ResolvedLogOptions } from '../options.ts'
+import { readFileIfThere } from '../storage/checkpoint.ts'
 import type { StorageEnvironment } from '../storage/environment.ts'
 import { FileCache } from '../storage/file-cache.ts'
 import { METADATA_FILE } from '../storage/file-names.ts'
@@ -63,7 +64,8 @@ export class LogCore {
   #failure: LogError | undefined
   /** The last attempt to write the recovery points found no room. */
   #isCheckpointDue = false
-  #storeModifiedMs = 0
+  /** For a reader beside a writer: `brokerless.json` as it was last looked at. */
+  #followedStore: Buffer | undefined
 
   constructor({ data, fileSystem, clock, options, declared, store, files }: CoreOptions) {
     this.clock = clock
@@ -95,7 +97,10 @@ export class LogCore {
       store,
       defaults: { durability, flushIntervalMs },
       declared,
-      forget: (names) => data.forget(names),
+      forget: async (topic, names) => {
+        await this.groups.removeTopic(topic)
+        await data.forget(names)
+      },
     })
     this.groups = new GroupOffsets({
       topics: this.topics,
@@ -301,16 +306,16 @@ export class LogCore {
   /** For a reader beside a writer: looks for what the writer has done since. */
   async poll(): Promise<void> {
     const file = path.join(this.#data.path, METADATA_FILE)
-    const stat = await this.#fileSystem.stat(file)
+    const bytes = await readFileIfThere(this.#fileSystem, file)
     const state = {
       isClean: false,
       recoveryPoints: new Map(),
       logStarts: await this.#data.readLogStarts(),
     }
-    if (stat !== undefined && stat.modifiedMs !== this.#storeModifiedMs) {
-      this.#storeModifiedMs = stat.modifiedMs
+    if (bytes !== undefined && this.#followedStore?.equals(bytes) !== true) {
       const { store } = await TopicStore.load(this.#fileSystem, file)
       if (store !== undefined) await this.topics.follow(store, state)
+      this.#followedStore = bytes
     }
     for (const partition of this.topics.partitions()) {
       if (this.#isClosing) return

@@ -39,7 +39,7 @@ export interface OpenedLog {
  * Opens a data directory. Nothing is changed before the declarations are known to fit what is stored:
  * (1) lock, (2) read `brokerless.json` and the directories, (3) judge the declarations, (4) remove the clean marker,
  * (5) write what changes about the topics, make and remove directories, (6) open and recover the partitions,
- * (7) set committed offsets that lie past their partition's end, (8) write the recovery points.
+ * (7) set committed offsets that lie past their partition's end, (8) write the recovery points, (9) finish deletions.
  */
 export async function openLog(
   directory: unknown,
@@ -103,8 +103,7 @@ class Opening {
     } else {
       await data.removeMarker()
       await this.#save(store, changed, metadataRebuilt !== undefined)
-      await this.#finishDeletions(store, found)
-      await store.put(...recreated)
+      await this.#removeDirectories(store, found)
       await this.#makeDirectories(store, found.topics, foreign)
     }
     const live = store.list().filter((topic) => topic.state === 'live')
@@ -119,6 +118,7 @@ class Opening {
     })
     try {
       const report = await core.start(live)
+      if (!options.readOnly) await this.#finishDeletions(core, store, recreated)
       const partitions = core.topics.partitions().map(({ report }) => report)
       const recovery: RecoveryReport = {
         clean: data.isClean || isFresh,
@@ -173,15 +173,14 @@ class Opening {
   #judge(store: TopicStore, foreign: readonly StoredTopic[]): Judgement {
     const { declared, options } = this.#context
     const changed = new Map(foreign.map((topic) => [topic.name, topic]))
-    const recreated: StoredTopic[] = []
+    const recreated: ResolvedDeclaration[] = []
     for (const [name, declaration] of declared) {
       const stored = changed.get(name) ?? store.get(name)
       const outcome = reconcile(stored?.state === 'live' ? stored : undefined, declaration)
       if (options.readOnly || outcome.kind === 'unchanged') continue
       if (outcome.kind === 'create') {
-        const topic = newTopic(declaration, newTopicId())
-        if (stored === undefined) changed.set(name, topic)
-        else recreated.push(topic)
+        if (stored === undefined) changed.set(name, newTopic(declaration, newTopicId()))
+        else recreated.push(declaration)
       } else {
         changed.set(name, outcome.topic)
         const { partitions, config = {} } = outcome
@@ -209,32 +208,43 @@ class Opening {
     }
   }
 
-  /** Deletions that a kill interrupted: directories first, the entry last. Where there is no room to write that, the next open does it. */
-  async #finishDeletions(
+  /** Of topics whose deletion a kill interrupted. */
+  async #removeDirectories(
     store: TopicStore,
     found: { readonly topics: ReadonlyMap<string, number[]>; readonly deleting: readonly string[] },
   ): Promise<void> {
     const renamed = [...found.deleting]
-    const deleting = store.list().filter((topic) => topic.state === 'deleting')
-    for (const topic of deleting) {
-      renamed.push(
-        ...(await this.#files.markDeleting(topic.name, found.topics.get(topic.name) ?? [])),
-      )
+    for (const { name, state } of store.list()) {
+      if (state !== 'deleting') continue
+      renamed.push(...(await this.#files.markDeleting(name, found.topics.get(name) ?? [])))
     }
     for (const name of renamed) {
       await this.#files.unlink(name)
       this.#finished.push(name)
     }
-    for (const { name, partitions } of deleting) {
+  }
+
+  /**
+   * The rest of those deletions, when the committed offsets can be written. Where there is no room for it, the next open does it.
+   * Then the topics that are declared anew under their names are made.
+   */
+  async #finishDeletions(
+    core: LogCore,
+    store: TopicStore,
+    recreated: readonly ResolvedDeclaration[],
+  ): Promise<void> {
+    const awaited = new Set(recreated.map(({ name }) => name))
+    for (const topic of store.list().filter(({ state }) => state === 'deleting')) {
       try {
-        await this.#context.data.forget(new Set(partitionNames(name, partitions)))
-        await store.remove(name)
-        this.#finished.push(name)
+        await core.topics.finishDeletion(topic)
+        this.#finished.push(topic.name)
       } catch (error) {
-        if (!isDiskFull(error instanceof LogError ? error.cause : error)) throw error
+        const isFull = isDiskFull(error instanceof LogError ? error.cause : error)
+        if (!isFull || awaited.has(topic.name)) throw error
         this.#inMemory.push(METADATA_FILE)
       }
     }
+    for (const declaration of recreated) await core.topics.create(declaration)
   }
 
   /** Directories that a creation did not come to make, and the `partition.metadata` of those that were taken in. */
@@ -259,11 +269,7 @@ interface Judgement {
   /** To be stored, in place of what is stored under the name. */
   readonly changed: readonly StoredTopic[]
   /** Declared anew under the name of a topic whose deletion has to be finished first. */
-  readonly recreated: readonly StoredTopic[]
-}
-
-function partitionNames(topic: string, partitions: number): string[] {
-  return Array.from({ length: partitions }, (_, partition) => `${topic}-${partition}`)
+  readonly recreated: readonly ResolvedDeclaration[]
 }
 
 function isTelling(report: RecoveryReport['partitions'][number]): boolean {

@@ -58,6 +58,10 @@ export class TopicFiles {
     }
   }
 
+  has(topic: string, partition: number): Promise<boolean> {
+    return this.#isDirectory(partitionDirectoryName(topic, partition))
+  }
+
   /** Makes the directories of partitions, with their `partition.metadata`; those that are there stay as they are. */
   async make(topic: string, partitions: readonly number[], topicId: string): Promise<void> {
     for (const partition of partitions) {

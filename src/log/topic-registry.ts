@@ -3,12 +3,13 @@
  *
  * Create and add partitions: (1) `brokerless.json`, the commit point, (2) the directories, (3) the partitions are opened. Killed after 1, the next open
  * makes what is missing. Delete: (1) the topic is marked `deleting`, the commit point, (2) the partitions are closed, (3) their directories are renamed,
- * (4) unlinked, (5) they leave the checkpoints, (6) the entry goes. Killed after 1, the next open does the rest. A directory that the file does not name is foreign and is taken in,
- * so none of ours may outlive its entry.
+ * (4) unlinked, (5) groups lose their offsets in it, durably, and it leaves the checkpoints, (6) the entry goes. Killed after 1, the next open does the rest. A directory
+ * that the file does not name is foreign and is taken in, so none of ours may outlive its entry.
  */
 import { LogError } from '../errors.ts'
 import { resolveTopicConfig } from '../options.ts'
 import type { StorageEnvironment } from '../storage/environment.ts'
+import { partitionDirectoryName } from '../storage/file-names.ts'
 import { PartitionLog } from '../storage/partition-log.ts'
 import type { Serializer } from '../topics/serializers.ts'
 import { builtInSerializer, bytes } from '../topics/serializers.ts'
@@ -47,8 +48,8 @@ export interface RegistryOptions {
   readonly defaults: Pick<TopicConfig, 'durability' | 'flushIntervalMs'>
   /** By topic: serializers, schemas and partitioners are functions, and cannot be stored. */
   readonly declared: ReadonlyMap<string, ResolvedDeclaration>
-  /** Takes deleted partitions, by `<topic>-<partition>`, out of the checkpoints. */
-  readonly forget: (names: ReadonlySet<string>) => Promise<void>
+  /** Takes a deleted topic out of the committed offsets, and its partitions, by `<topic>-<partition>`, out of the checkpoints. */
+  readonly forget: (topic: string, names: ReadonlySet<string>) => Promise<void>
 }
 
 export class TopicRegistry {
@@ -161,13 +162,32 @@ export class TopicRegistry {
       topic.leave('deleted')
       for (const partition of topic.partitions) this.#deletingPartitions.add(partition.name)
       await Promise.allSettled(topic.partitions.map((partition) => partition.close()))
-      const numbers = topic.partitions.map((partition) => partition.partition)
-      for (const directory of await this.#files.markDeleting(name, numbers)) {
-        await this.#files.unlink(directory)
+      try {
+        await this.#removeFiles(topic)
+        await this.#removeEntry(name, topic.partitions.length)
+      } catch (error) {
+        throw metadataError(name, error)
       }
-      await this.#forget(new Set(topic.partitions.map((partition) => partition.name)))
-      await this.#store.remove(name)
     })
+  }
+
+  async #removeFiles({ name, partitions }: Topic): Promise<void> {
+    const numbers = partitions.map((partition) => partition.partition)
+    for (const directory of await this.#files.markDeleting(name, numbers)) {
+      await this.#files.unlink(directory)
+    }
+  }
+
+  /** Does the rest of a deletion whose directories are gone. */
+  finishDeletion({ name, partitions }: StoredTopic): Promise<void> {
+    return this.#changes.run(() => this.#removeEntry(name, partitions))
+  }
+
+  /** Last, so that a topic of the same name inherits nothing. */
+  async #removeEntry(name: string, partitions: number): Promise<void> {
+    const numbers = Array.from({ length: partitions }, (_, number) => number)
+    await this.#forget(name, new Set(numbers.map((number) => partitionDirectoryName(name, number))))
+    await this.#store.remove(name)
   }
 
   /** For a reader beside a writer: opens what the writer has made since, and lets go what it has deleted. */
@@ -178,20 +198,32 @@ export class TopicRegistry {
         if (stored.state === 'live') await this.#followTopic(stored, state)
       }
       for (const topic of this.list()) {
-        if (store.get(topic.name)?.state === 'live') continue
-        this.#topics.delete(topic.name)
-        topic.leave('deleted')
-        await Promise.allSettled(topic.partitions.map((partition) => partition.close()))
+        const stored = store.get(topic.name)
+        if (stored?.state === 'live') continue
+        // Not named and there all the same: foreign, and no writer has taken it in yet.
+        if (stored === undefined && (await this.#files.has(topic.name, 0))) continue
+        await this.#letGo(topic)
       }
     })
   }
 
   async #followTopic(stored: StoredTopic, state: OpenState): Promise<void> {
-    const topic = this.#topics.get(stored.name)
+    let topic = this.#topics.get(stored.name)
+    if (topic !== undefined && topic.topicId !== stored.topicId) {
+      // Deleted and made anew since.
+      await this.#letGo(topic)
+      topic = undefined
+    }
     if (topic === undefined) await this.open([stored], state)
     else if (topic.partitions.length < stored.partitions) {
       topic.add(await this.#openRange(stored, topic.partitions.length, state))
     }
+  }
+
+  async #letGo(topic: Topic): Promise<void> {
+    this.#topics.delete(topic.name)
+    topic.leave('deleted')
+    await Promise.allSettled(topic.partitions.map((partition) => partition.close()))
   }
 
   /** Waits for changes under way; readers are told that the log is closed. The partitions are the caller's to close. */
