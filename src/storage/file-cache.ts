@@ -1,6 +1,8 @@
 import type { FileHandle, FileSystem, OpenMode } from '../types.ts'
-import type { Semaphore } from '../util/semaphore.ts'
+import { Semaphore } from '../util/semaphore.ts'
 import { SyncError } from './sync-error.ts'
+
+const FILES_IN_PASSING = 8
 
 /**
  * Bounds the open handles of data files (`.log`). A handle is opened when its file is first used and closed when
@@ -12,6 +14,8 @@ import { SyncError } from './sync-error.ts'
  */
 export class FileCache {
   readonly fileSystem: FileSystem
+  /** Bounds what is done with files that are opened in passing: indexes, snapshots, checkpoints of partitions. */
+  readonly inPassing: Semaphore = new Semaphore(FILES_IN_PASSING)
   /** Bounds the syncs in flight over the whole log. */
   readonly syncs: Semaphore
   readonly #maxOpenFiles: number

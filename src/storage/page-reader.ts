@@ -285,7 +285,9 @@ function leadsPast(window: Window, hint: ReadHint | undefined, { offset }: PageR
 function isIndexWrong(walk: Walk, window: Window, parsed: Parsed, request: PageRequest): boolean {
   if (walk.indexed === undefined) return false
   if (walk.position === walk.indexed && walk.position > 0) {
-    if (parsed.kind === 'fault' && parsed.position === walk.position) return true
+    // With a sound header the batch is there, and damaged.
+    const isHeaderBad = parsed.kind === 'fault' && parsed.fault !== 'bad-crc'
+    if (isHeaderBad && parsed.position === walk.position) return true
     if (leadsPast(window, undefined, request)) return true
   }
   return parsed.kind === 'onward' && parsed.position - walk.indexed > LONG_WALK_BYTES

@@ -182,7 +182,7 @@ export class PartitionLog implements AppendTarget {
       active.flushIndexes()
       if (active.sizeBytes - this.#bytesAtSnapshot >= SNAPSHOT_BYTES) {
         // No batch appended here belongs to a producer: its state is the same at every offset since the last roll.
-        await this.#saveSnapshot(synced)
+        await this.#inPassing(() => this.#saveSnapshot(synced))
         this.#bytesAtSnapshot = active.sizeBytes
       }
     } catch (error) {
@@ -232,9 +232,9 @@ export class PartitionLog implements AppendTarget {
    */
   async roll(baseOffset: number): Promise<void> {
     try {
-      await this.active.seal()
+      await this.#inPassing(() => this.active.seal())
       this.#appender.syncedUpTo(baseOffset)
-      await this.#saveSnapshot(baseOffset)
+      await this.#inPassing(() => this.#saveSnapshot(baseOffset))
       const segment = await Segment.create(this.#environment, this.directory, baseOffset)
       await segment.syncName()
       segment.startIndexing(this.#config.indexIntervalBytes)
@@ -254,8 +254,9 @@ export class PartitionLog implements AppendTarget {
   }
 
   /**
-   * Deletes the whole segments below an offset, oldest first, never the active one. They leave the list first, then get the
-   * suffix that start-up finishes, then go: killed in between, what is left is a suffix of the log. Answers with their number.
+   * Deletes the whole segments below an offset, oldest first, never the active one. They leave the list first, then each gets the
+   * suffix that start-up finishes, durably, before the next one does, then they go: killed or cut at any point, what is left is a
+   * suffix of the log. Answers with their number.
    */
   deleteSegmentsBelow(offset: number): Promise<number> {
     return this.#deletions.run(async () => {
@@ -267,11 +268,13 @@ export class PartitionLog implements AppendTarget {
       this.#segments.remove(new Set(gone))
       this.#reader.forget()
       this.moveLogStart(this.#segments.first.baseOffset)
-      await this.#sideFiles.moveFirstEpoch(this.#logStartOffset)
+      const { fileSystem } = this.#environment
       for (const segment of gone) {
-        for (const file of await segment.markDeleted())
-          await this.#environment.fileSystem.unlink(file)
+        const files = await segment.markDeleted()
+        await fileSystem.syncDirectory(this.directory)
+        for (const file of files) await fileSystem.unlink(file)
       }
+      await this.#inPassing(() => this.#sideFiles.moveFirstEpoch(this.#logStartOffset))
       return gone.length
     })
   }
@@ -331,9 +334,10 @@ export class PartitionLog implements AppendTarget {
   async #seal(): Promise<void> {
     if (!this.isPrepared) await this.prepare()
     try {
-      await this.active.seal()
-      this.#appender.syncedUpTo(this.#appender.offsets.logEndOffset)
-      await this.#saveSnapshot(this.#appender.offsets.logEndOffset)
+      const { logEndOffset } = this.#appender.offsets
+      await this.#inPassing(() => this.active.seal())
+      this.#appender.syncedUpTo(logEndOffset)
+      await this.#inPassing(() => this.#saveSnapshot(logEndOffset))
       await syncNames(this.#environment.fileSystem, this.directory)
     } catch (error) {
       throw this.#refusal(error)
@@ -367,7 +371,8 @@ export class PartitionLog implements AppendTarget {
   async #repair(): Promise<void> {
     for (let repair = this.#repairs[0]; repair !== undefined; repair = this.#repairs[0]) {
       try {
-        await repair.run()
+        const { run } = repair
+        await this.#inPassing(run)
       } catch (error) {
         throw this.#refusal(error)
       }
@@ -389,6 +394,10 @@ export class PartitionLog implements AppendTarget {
       what: this.#sideFiles.leaderEpochFile,
       run: () => this.#sideFiles.writeFirstEpoch(epoch, this.#logStartOffset),
     }
+  }
+
+  #inPassing<T>(work: () => Promise<T>): Promise<T> {
+    return this.#environment.files.inPassing.run(work)
   }
 
   #saveSnapshot(offset: number): Promise<void> {
