@@ -128,7 +128,6 @@ class RecordIterator<K, V> implements AsyncIterableIterator<LogRecord<K, V>> {
   }
 
   return(): Promise<IteratorResult<LogRecord<K, V>>> {
-    this.#records = []
     return this.#batches.return() as Promise<IteratorReturnResult<undefined>>
   }
 

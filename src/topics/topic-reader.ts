@@ -128,7 +128,7 @@ export class TopicReader<K, V> {
   async #findTime(timestamp: number): Promise<void> {
     for (const cursor of this.#cursors) {
       const offset = await cursor.log.offsetForTime(timestamp)
-      if (offset !== undefined) cursor.position = Math.min(offset, cursor.position)
+      if (offset !== undefined) cursor.position = offset
     }
   }
 

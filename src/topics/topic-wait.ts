@@ -1,7 +1,7 @@
 import { keepAlive, letGo } from '../util/keep-alive.ts'
 import type { Topic } from './topic.ts'
 
-/** What someone who waits is told. Neither may throw. */
+/** What someone who waits is told; once after `end`, too, where another one ended it at the same change. Neither may throw. */
 export interface TopicWaiter {
   /** Something has changed in the topic. */
   changed(): void
@@ -20,10 +20,7 @@ export class TopicWait {
   constructor(topic: Topic, signal: AbortSignal | undefined, waiter: TopicWaiter) {
     this.#topic = topic
     this.#signal = signal
-    // One that was ended by another listener of the same change is not told of it any more.
-    this.#changed = () => {
-      if (!this.#isOver) waiter.changed()
-    }
+    this.#changed = () => waiter.changed()
     this.#aborted = () => waiter.aborted(signal?.reason)
     topic.listeners.add(this.#changed)
     signal?.addEventListener('abort', this.#aborted, { once: true })

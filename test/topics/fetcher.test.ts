@@ -1,5 +1,6 @@
 // A page at a time from one partition: what it holds, where it ends, and how it is waited for.
 import assert from 'node:assert/strict'
+import { getEventListeners } from 'node:events'
 import { suite, test } from 'node:test'
 import { gzipSync } from 'node:zlib'
 import fc from 'fast-check'
@@ -61,7 +62,7 @@ function snappyBatch(baseOffset: number, ...values: string[]): Buffer {
 /** The CRC is right, the records are not. */
 function malformedBatch(baseOffset: number, ...values: string[]): Buffer {
   const records = values.map((value) => record(value))
-  const compress = (plain: Buffer): Buffer => Buffer.concat([plain.subarray(0, -1), Buffer.of(1)])
+  const compress = (plain: Buffer): Buffer => Buffer.concat([plain, Buffer.of(0)])
   return encodeBatch({ baseOffset, records, compress })
 }
 
@@ -401,6 +402,21 @@ suite('a fetch that waits', () => {
     assertLetGo(topic, time)
   })
 
+  test('does not miss what comes while it reads', async () => {
+    const fileSystem = new CountingFileSystem()
+    const time = new ManualClock()
+    const value = 'x'.repeat(100_000)
+    const config = { durability: 'os' } as const
+    const topic = await openWithBatches(fileSystem, [batch(0, value)], { config })
+    fileSystem.onRead = async () => {
+      fileSystem.onRead = () => {}
+      await append(logOf(topic), recordSet(value), { durability: 'os' })
+    }
+    const { highWatermark } = await fetchFrom(topic, time, { maxWaitMs: 1000, minBytes: 150_000 })
+    assert.equal(highWatermark, 2)
+    assertLetGo(topic, time)
+  })
+
   test('goes on behind what is no record for readers', async () => {
     const time = new ManualClock()
     const batches = [marker(0)]
@@ -418,15 +434,21 @@ suite('a fetch that waits', () => {
   test('is ended by its signal', async () => {
     const [topic, time] = await waitingTopic()
     const controller = new AbortController()
+    const other = new AbortController()
     const { signal } = controller
     const waiting = fetchFrom(topic, time, { maxWaitMs: 1000, signal })
     const reason = new Error('enough')
     controller.abort(reason)
     await assert.rejects(waiting, reason)
     assertLetGo(topic, time)
+    const answered = fetchFrom(topic, time, { maxWaitMs: 1000, signal: other.signal })
     await append(logOf(topic), recordSet('a'))
+    assert.deepEqual(valuesOf(await answered), ['a'])
     await assert.rejects(fetchFrom(topic, time, { maxWaitMs: 1000, signal }), reason)
     assertLetGo(topic, time)
+    for (const each of [signal, other.signal]) {
+      assert.deepEqual(getEventListeners(each, 'abort'), [])
+    }
   })
 
   test('is told when the log is closed, the topic deleted, or its offset is gone', async () => {
@@ -457,6 +479,19 @@ suite('a fetch that waits', () => {
     assertLetGo(topic, time)
   })
 
+  test('has nothing more to wait for in front of damage', async () => {
+    const time = new ManualClock()
+    const broken = Buffer.concat([batch(1, 'b').subarray(0, -1), Buffer.of(9)])
+    const batches = [batch(0, 'a'), broken, batch(2, 'c')]
+    const topic = await openWithBatches(new MemoryFileSystem(), batches, {
+      isClean: true,
+      recoveryPoint: 3,
+    })
+    const before = await fetchFrom(topic, time, { maxWaitMs: 1000, minBytes: 10_000 })
+    assert.deepEqual(valuesOf(before), ['a'])
+    assertLetGo(topic, time)
+  })
+
   test('keeps the process alive until it is answered', async () => {
     const [topic, time] = await waitingTopic()
     const timers = (): number =>
@@ -477,7 +512,7 @@ suite('a file that goes away under a fetch', () => {
     const topic = await openWithBatches(fileSystem, [batch(0, value), batch(1, value)])
     fileSystem.onRead = () => {
       interfere(topic)
-      throw Object.assign(new Error('gone'), { code: 'ENOENT' })
+      throw Object.assign(new Error('gone'), { code: 'EBADF' })
     }
     return fetchFrom(topic, clock)
   }
@@ -497,22 +532,27 @@ suite('a file that goes away under a fetch', () => {
   test('is told as it is where nobody knows why', async () => {
     await assert.rejects(
       fetchWhile(() => {}),
-      { code: 'ENOENT' },
+      { code: 'EBADF' },
     )
   })
 })
 
-test('a loop of awaited fetches lets others have their turn', async () => {
-  const topic = await openTopic(new MemoryFileSystem())
-  await append(logOf(topic), recordSet('a'))
-  let hadTurn = false
-  setTimeout(() => {
-    hadTurn = true
-  }, 1)
-  let count = 0
-  for (; !hadTurn && count < 3_000_000; count += 1) await fetchFrom(topic, clock)
-  assert.ok(hadTurn, `no turn within ${count} fetches`)
-})
+for (const [what, options] of [
+  ['fetches', {}],
+  ['fetches that may wait', { maxWaitMs: 1000, minBytes: 2 }],
+] as const) {
+  test(`a loop of awaited ${what} lets others have their turn`, async () => {
+    const topic = await openTopic(new MemoryFileSystem())
+    await append(logOf(topic), recordSet('a'))
+    let hadTurn = false
+    setTimeout(() => {
+      hadTurn = true
+    }, 1)
+    let count = 0
+    for (; !hadTurn && count < 500_000; count += 1) await fetchFrom(topic, clock, options)
+    assert.ok(hadTurn, `no turn within ${count} fetches`)
+  })
+}
 
 test('random fetches find what random appends left', async () => {
   const calls = fc.array(fc.array(fc.string({ maxLength: 300 }), { minLength: 1, maxLength: 30 }), {
@@ -569,7 +609,7 @@ test('random fetches find what random appends left', async () => {
 class CountingFileSystem extends MemoryFileSystem {
   bytesRead = 0
   /** Called at each asynchronous read. */
-  onRead: () => void = () => {}
+  onRead: () => void | Promise<void> = () => {}
 
   override openSync(path: string, mode: OpenMode): FileHandle {
     const handle = super.openSync(path, mode)
@@ -581,7 +621,7 @@ class CountingFileSystem extends MemoryFileSystem {
     }
     handle.read = async (buffer, offset, length, position) => {
       this.bytesRead += length
-      if (path.endsWith('.log')) this.onRead()
+      if (path.endsWith('.log')) await this.onRead()
       return readLater(buffer, offset, length, position)
     }
     return handle

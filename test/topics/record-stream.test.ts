@@ -1,5 +1,6 @@
 // Iterating over a topic: from where, in which order, up to where, and what ends it.
 import assert from 'node:assert/strict'
+import { getEventListeners } from 'node:events'
 import { suite, test } from 'node:test'
 import { encodeBatch } from '../../src/codec/batch-encoder.ts'
 import { LogError, OffsetOutOfRangeError } from '../../src/errors.ts'
@@ -191,6 +192,19 @@ suite('the order of reading', () => {
     assert.deepEqual(settled, ['a', 'b', 'c', 'd', 'e', undefined, undefined])
   })
 
+  test('holds for a call made while others wait', async () => {
+    const topic = await newTopic()
+    await append(logOf(topic), recordSet('a', 'b', 'c'))
+    const iterator = start(read(topic))
+    const seen: unknown[] = []
+    const first = iterator.next().then(async ({ value }) => {
+      seen.push(value.value, await nextValue(iterator.next()))
+    })
+    const second = nextValue(iterator.next())
+    await first
+    assert.deepEqual([...seen, await second], ['a', 'c', 'b'])
+  })
+
   test('is its own in each iterator', async () => {
     const stream = read(await topicWith('a', 'b', 'c'), END)
     const first = start(stream)
@@ -211,6 +225,20 @@ suite('a bounded reading', () => {
     }
     assert.deepEqual(seen, ['a', 'b'])
     assert.equal(topic.listeners.size, 0)
+  })
+
+  test('takes in no partitions that are added', async () => {
+    const fileSystem = new MemoryFileSystem()
+    const topic = await openTopic(fileSystem)
+    await appendAll(logOf(topic), ['a', 'b'])
+    const added = await openLog(fileSystem, { partition: 1 })
+    await append(added, recordSet('added'))
+    const seen: unknown[] = []
+    for await (const { value } of read(topic, END)) {
+      if (seen.length === 0) topic.add([added])
+      seen.push(value)
+    }
+    assert.deepEqual(seen, ['a', 'b'])
   })
 
   test('of nothing ends at once', async () => {
@@ -310,6 +338,35 @@ suite('a live reading', () => {
   })
 })
 
+suite('a file that goes away under a reading', () => {
+  async function readWhile(interfere: (topic: Topic) => void): Promise<AsyncIterator<LogRecord>> {
+    const topic = await topicWith('a', 'b')
+    const log = logOf(topic)
+    const original = log.read.bind(log)
+    log.read = async () => {
+      log.read = original
+      interfere(topic)
+      throw Object.assign(new Error('gone'), { code: 'EBADF' })
+    }
+    return start(read(topic))
+  }
+
+  test('leads to the log start that retention has moved', async () => {
+    const iterator = await readWhile((topic) => logOf(topic).moveLogStart(1))
+    assert.equal(await nextValue(iterator.next()), 'b')
+  })
+
+  test('ends it where the log was closed', async () => {
+    await assertEnded(await readWhile((topic) => topic.leave('closed')))
+  })
+
+  test('is told as it is where nobody knows why', async () => {
+    const iterator = await readWhile(() => {})
+    await assert.rejects(iterator.next(), { code: 'EBADF' })
+    await assertEnded(iterator)
+  })
+})
+
 suite('the end of a reading', () => {
   test('comes with break, which releases everything', async () => {
     const topic = await topicWith('a', 'b')
@@ -356,6 +413,12 @@ suite('the end of a reading', () => {
       await assertEnded(iterator)
       assert.equal(topic.listeners.size, 0)
     }
+    const controller = new AbortController()
+    const looking = start(read(topic, { from: new Date(8e15), signal: controller.signal }))
+    const next = looking.next()
+    controller.abort(reason)
+    await assert.rejects(next, reason)
+    assert.deepEqual(getEventListeners(controller.signal, 'abort'), [])
     const aborted = read(topic, { signal: AbortSignal.abort(reason) })
     await assert.rejects(collect(aborted), reason)
     await assert.rejects(collectBatches(aborted), reason)
