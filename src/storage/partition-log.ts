@@ -79,7 +79,7 @@ export class PartitionLog implements AppendTarget {
     this.#tail = new Tail(environment.cache, environment.chunks)
     this.#reader = new PageReader(this.name, this.#segments, this.#tail, environment)
     this.#reader.onIndexRebuilt = (file) => this.report.rebuilt.push(file)
-    this.#sideFiles = new SideFiles(environment.fileSystem, directory)
+    this.#sideFiles = new SideFiles(environment, directory)
     this.#openedAt = recovered.logEndOffset
     this.#appender = new Appender(this, environment, this.#tail, config, recovered)
     this.#appender.leaderEpoch = recovered.leaderEpoch
@@ -182,7 +182,7 @@ export class PartitionLog implements AppendTarget {
       active.flushIndexes()
       if (active.sizeBytes - this.#bytesAtSnapshot >= SNAPSHOT_BYTES) {
         // No batch appended here belongs to a producer: its state is the same at every offset since the last roll.
-        await this.#inPassing(() => this.#saveSnapshot(synced))
+        await this.#saveSnapshot(synced)
         this.#bytesAtSnapshot = active.sizeBytes
       }
     } catch (error) {
@@ -232,9 +232,9 @@ export class PartitionLog implements AppendTarget {
    */
   async roll(baseOffset: number): Promise<void> {
     try {
-      await this.#inPassing(() => this.active.seal())
+      await this.active.seal()
       this.#appender.syncedUpTo(baseOffset)
-      await this.#inPassing(() => this.#saveSnapshot(baseOffset))
+      await this.#saveSnapshot(baseOffset)
       const segment = await Segment.create(this.#environment, this.directory, baseOffset)
       await segment.syncName()
       segment.startIndexing(this.#config.indexIntervalBytes)
@@ -274,7 +274,7 @@ export class PartitionLog implements AppendTarget {
         await fileSystem.syncDirectory(this.directory)
         for (const file of files) await fileSystem.unlink(file)
       }
-      await this.#inPassing(() => this.#sideFiles.moveFirstEpoch(this.#logStartOffset))
+      await this.#sideFiles.moveFirstEpoch(this.#logStartOffset)
       return gone.length
     })
   }
@@ -334,10 +334,9 @@ export class PartitionLog implements AppendTarget {
   async #seal(): Promise<void> {
     if (!this.isPrepared) await this.prepare()
     try {
-      const { logEndOffset } = this.#appender.offsets
-      await this.#inPassing(() => this.active.seal())
-      this.#appender.syncedUpTo(logEndOffset)
-      await this.#inPassing(() => this.#saveSnapshot(logEndOffset))
+      await this.active.seal()
+      this.#appender.syncedUpTo(this.#appender.offsets.logEndOffset)
+      await this.#saveSnapshot(this.#appender.offsets.logEndOffset)
       await syncNames(this.#environment.fileSystem, this.directory)
     } catch (error) {
       throw this.#refusal(error)
@@ -371,8 +370,7 @@ export class PartitionLog implements AppendTarget {
   async #repair(): Promise<void> {
     for (let repair = this.#repairs[0]; repair !== undefined; repair = this.#repairs[0]) {
       try {
-        const { run } = repair
-        await this.#inPassing(run)
+        await repair.run()
       } catch (error) {
         throw this.#refusal(error)
       }
@@ -394,10 +392,6 @@ export class PartitionLog implements AppendTarget {
       what: this.#sideFiles.leaderEpochFile,
       run: () => this.#sideFiles.writeFirstEpoch(epoch, this.#logStartOffset),
     }
-  }
-
-  #inPassing<T>(work: () => Promise<T>): Promise<T> {
-    return this.#environment.files.inPassing.run(work)
   }
 
   #saveSnapshot(offset: number): Promise<void> {
