@@ -1,20 +1,24 @@
 import path from 'node:path'
 import createDebug from 'debug'
 import { LogError } from '../errors.ts'
+import { OFFSETS_TOPIC } from '../groups/offset-store.ts'
 import type { LogOptions, ResolvedLogOptions } from '../options.ts'
 import { resolveLogOptions } from '../options.ts'
 import { METADATA_FILE } from '../storage/file-names.ts'
 import { nodeFileSystem } from '../storage/file-system.ts'
+import { LimitedSyncs } from '../storage/limited-syncs.ts'
 import type { StoredTopic } from '../topics/stored-topic.ts'
 import { foreignTopic, newTopic, reconcile } from '../topics/stored-topic.ts'
 import type { ResolvedDeclaration } from '../topics/topic-definition.ts'
 import { resolveDeclaration } from '../topics/topic-definition.ts'
 import { newTopicId } from '../topics/topic-id.ts'
 import { MISSING_STORE, TopicStore } from '../topics/topic-store.ts'
-import type { Clock, FileSystem, RecoveryReport, TopicConfig } from '../types.ts'
+import type { Clock, RecoveryReport, TopicConfig } from '../types.ts'
 import { systemClock } from '../util/clock.ts'
 import { isDiskFull } from '../util/error-code.ts'
+import { Semaphore } from '../util/semaphore.ts'
 import { DataDirectory } from './data-directory.ts'
+import { OFFSETS_DECLARATION } from './group-offsets.ts'
 import { LogCore } from './log-core.ts'
 import { TopicFiles } from './topic-files.ts'
 
@@ -53,7 +57,8 @@ export async function openLog(
   for (const [name, declaration] of Object.entries(options.topics)) {
     declared.set(name, resolveDeclaration(name, declaration))
   }
-  const fileSystem = options.fileSystem ?? nodeFileSystem
+  const syncs = new Semaphore(options.maxConcurrentSyncs)
+  const fileSystem = new LimitedSyncs(options.fileSystem ?? nodeFileSystem, syncs)
   const clock = options.clock ?? systemClock
   const { readOnly, breakLock } = options
   if (readOnly && (await fileSystem.stat(directory)) === undefined) {
@@ -70,7 +75,7 @@ export async function openLog(
 
 interface OpeningContext {
   readonly data: DataDirectory
-  readonly fileSystem: FileSystem
+  readonly fileSystem: LimitedSyncs
   readonly clock: Clock
   readonly options: ResolvedLogOptions
   readonly declared: ReadonlyMap<string, ResolvedDeclaration>
@@ -161,7 +166,7 @@ class Opening {
       const partitions = Math.max(...numbers) + 1
       if (stored === undefined) {
         const topicId = await this.#files.topicIdOf(name, numbers[0] ?? 0)
-        foreign.push(foreignTopic(name, topicId ?? newTopicId(), partitions))
+        foreign.push(takenIn(name, topicId ?? newTopicId(), partitions))
       } else if (stored.state === 'live' && stored.partitions < partitions) {
         foreign.push({ ...stored, partitions })
       }
@@ -263,6 +268,12 @@ class Opening {
       await this.#files.make(topic.name, missing, topic.topicId)
     }
   }
+}
+
+/** What a broker keeps in `__consumer_offsets` is known, whoever made the directory. */
+function takenIn(name: string, topicId: string, partitions: number): StoredTopic {
+  if (name !== OFFSETS_TOPIC) return foreignTopic(name, topicId, partitions)
+  return { ...newTopic(OFFSETS_DECLARATION, topicId), partitions }
 }
 
 interface Judgement {
