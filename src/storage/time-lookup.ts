@@ -28,6 +28,7 @@ export interface TimeRequest {
 
 /**
  * The first offset within [from, end) whose record has a timestamp >= the one asked for; undefined where there is none.
+ * Control records count, as they do in Kafka.
  * The time index says up to where all timestamps are below it; from there on batches decide by their greatest timestamp,
  * and within the first that reaches it, the records.
  */
@@ -159,7 +160,6 @@ async function findInBatch(
 ): Promise<number | undefined> {
   const head = await readRange(segment.file, position, BATCH_HEADER_BYTES)
   const header = readBatchHeader(head, 0)
-  if (header.isControl) return undefined
   const batch = await readRange(segment.file, position, header.sizeBytes)
   const start = Math.max(header.baseOffset, request.from)
   // A reader that begins here is told of the damage.
