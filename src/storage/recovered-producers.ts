@@ -96,8 +96,9 @@ export class RecoveredProducers {
     await this.#steps.attempt(index.path, () => index.replace(all))
   }
 
-  /** Writes the state as of an offset; answers whether it could. */
-  saveSnapshot(offset: number): Promise<boolean> {
+  /** Writes the state as of an offset; answers whether it could. As of offset 0 there is none, and Kafka writes no file. */
+  async saveSnapshot(offset: number): Promise<boolean> {
+    if (offset === 0) return true
     const { fileSystem } = this.#environment
     const file = this.#snapshotName(offset)
     const bytes = this.states.snapshot()

@@ -9,18 +9,22 @@ import {
   readFileIfThere,
   replaceFile,
 } from './checkpoint.ts'
+import type { StorageEnvironment } from './environment.ts'
+import type { FileCache } from './file-cache.ts'
 import { LEADER_EPOCH_CHECKPOINT, segmentFileName } from './file-names.ts'
 import { listPartition } from './partition-directory.ts'
 
 /** The small files of a partition's directory that belong to no segment; one is written at a time. */
 export class SideFiles {
   readonly #fileSystem: FileSystem
+  readonly #files: FileCache
   readonly #directory: string
   readonly #writes = new Mutex()
   #snapshotOffset = -1
 
-  constructor(fileSystem: FileSystem, directory: string) {
+  constructor({ fileSystem, files }: StorageEnvironment, directory: string) {
     this.#fileSystem = fileSystem
+    this.#files = files
     this.#directory = directory
   }
 
@@ -30,11 +34,11 @@ export class SideFiles {
 
   /**
    * Writes the producer state as of an offset, unless it was the last one written. Older snapshots go, save those as of the
-   * beginning of a segment.
+   * beginning of a segment. As of offset 0 there is no state, and Kafka writes no file.
    */
   saveSnapshot(offset: number, bytes: Buffer, segmentBases: ReadonlySet<number>): Promise<void> {
-    return this.#writes.run(async () => {
-      if (offset === this.#snapshotOffset) return
+    return this.#write(async () => {
+      if (offset === 0 || offset === this.#snapshotOffset) return
       await replaceFile(this.#fileSystem, this.#snapshotName(offset), bytes)
       this.#snapshotOffset = offset
       const { snapshots } = await listPartition(this.#fileSystem, this.#directory)
@@ -48,12 +52,12 @@ export class SideFiles {
   /** Makes the file of leader epochs: one epoch from an offset on. */
   writeFirstEpoch(epoch: number, startOffset: number): Promise<void> {
     const bytes = formatLeaderEpochs([{ epoch, startOffset }])
-    return this.#writes.run(() => replaceFile(this.#fileSystem, this.leaderEpochFile, bytes))
+    return this.#write(() => replaceFile(this.#fileSystem, this.leaderEpochFile, bytes))
   }
 
   /** The first epoch begins where the log does. */
   moveFirstEpoch(startOffset: number): Promise<void> {
-    return this.#writes.run(async () => {
+    return this.#write(async () => {
       const epochs = await this.#readEpochs()
       const first = epochs.findLastIndex((each) => each.startOffset <= startOffset)
       if (first === -1 || epochs[0]?.startOffset === startOffset) return
@@ -62,6 +66,10 @@ export class SideFiles {
       const kept = [{ ...current, startOffset }, ...later]
       await replaceFile(this.#fileSystem, this.leaderEpochFile, formatLeaderEpochs(kept))
     })
+  }
+
+  #write(work: () => Promise<void>): Promise<void> {
+    return this.#writes.run(() => this.#files.inPassing.run(work))
   }
 
   async #readEpochs(): Promise<ReturnType<typeof parseLeaderEpochs>> {
