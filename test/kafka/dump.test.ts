@@ -1,6 +1,7 @@
 // Kafka's tools read what this library writes without one complaint: after a random run, and after kills.
 import assert from 'node:assert/strict'
 import { spawn } from 'node:child_process'
+import { once } from 'node:events'
 import { mkdtempSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import path from 'node:path'
@@ -33,14 +34,18 @@ async function writeAndKill(directory: string, seed: number): Promise<ExpectedRe
   const args = ['--import', 'tsx', CHILD, directory, String(seed)]
   const { NODE_TEST_CONTEXT: _, ...env } = process.env
   const child = spawn(process.execPath, args, { env, stdio: ['ignore', 'pipe', 'inherit'] })
+  const ended = once(child, 'exit')
   const killAfter = 20 + randomInteger(seededRandom(seed), 400)
   const acknowledged: ExpectedRecord[] = []
   let calls = 0
   for await (const line of createInterface({ input: child.stdout })) {
+    // The kill may cut off the last line.
+    if (!line.endsWith(']')) break
     acknowledged.push(...(JSON.parse(line) as ExpectedRecord[]))
     calls += 1
     if (calls === killAfter) child.kill('SIGKILL')
   }
+  await ended
   assert.ok(calls >= killAfter, `the child ended after ${calls} calls`)
   return acknowledged
 }

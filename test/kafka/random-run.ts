@@ -53,7 +53,8 @@ export interface ExpectedRecord extends Omit<DumpedRecord, 'timestamp'> {
 
 type Record = ProduceRecord<string, Uint8Array>
 
-function randomRecord(random: () => number): Record {
+/** `valueLimit` in bytes: the records of one call must make a batch that fits in a segment. */
+function randomRecord(random: () => number, valueLimit: number): Record {
   const chance = (part: number): boolean => random() < part
   const bytes = (limit: number): Buffer => Buffer.alloc(randomInteger(random, limit), 0x61)
   const headers = HEADER_NAMES.filter(() => chance(0.2)).map(
@@ -61,7 +62,7 @@ function randomRecord(random: () => number): Record {
   )
   return {
     key: chance(0.2) ? null : `key-${randomInteger(random, 50)}`,
-    value: chance(0.1) ? null : bytes(chance(0.05) ? 3000 : 200),
+    value: chance(0.1) ? null : bytes(valueLimit),
     headers: Object.fromEntries(headers),
     ...(chance(0.3) ? { timestamp: SOME_TIME + randomInteger(random, 1_000_000) } : {}),
   }
@@ -88,12 +89,14 @@ async function produceOnce(log: RandomLog, random: () => number): Promise<Expect
   const topic = TOPIC_NAMES[randomInteger(random, TOPIC_NAMES.length)] ?? 'created.os'
   const options = random() < 0.2 ? ({ durability: random() < 0.5 ? 'os' : 'disk' } as const) : {}
   if (random() < 0.5) {
-    const record = randomRecord(random)
+    const record = randomRecord(random, random() < 0.05 ? 3000 : 200)
     const { partition, offset } = await log.produce(topic, record, options)
     return [expected(topic, partition, offset, record)]
   }
   const partition = randomInteger(random, PARTITIONS)
-  const records = Array.from({ length: 1 + randomInteger(random, 8) }, () => randomRecord(random))
+  const records = Array.from({ length: 1 + randomInteger(random, 8) }, () =>
+    randomRecord(random, 200),
+  )
   const [acknowledgement] = await log.produce(topic, records, { ...options, partition })
   assert.ok(acknowledgement)
   const { baseOffset } = acknowledgement
