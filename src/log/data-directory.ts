@@ -18,6 +18,7 @@ import { lockDirectory } from '../storage/directory-lock.ts'
 import {
   CLEAN_MARKER,
   LOG_START_CHECKPOINT,
+  METADATA_FILE,
   RECOVERY_POINT_CHECKPOINT,
 } from '../storage/file-names.ts'
 import type { Clock, FileSystem } from '../types.ts'
@@ -146,8 +147,15 @@ export class DataDirectory {
   }
 }
 
+/** Durably, with its missing parents. Who made a directory that is still new may have been killed before it was durable. */
 async function makeDirectory(fileSystem: FileSystem, directory: string): Promise<void> {
-  if ((await fileSystem.stat(directory)) !== undefined) return
-  await fileSystem.mkdir(directory)
-  await fileSystem.syncDirectory(path.dirname(directory))
+  const isThere = async (file: string): Promise<boolean> =>
+    (await fileSystem.stat(file)) !== undefined
+  if (await isThere(path.join(directory, METADATA_FILE))) return
+  const made = [directory]
+  for (let each = path.dirname(directory); !(await isThere(each)); each = path.dirname(each)) {
+    made.push(each)
+  }
+  if (!(await isThere(directory))) await fileSystem.mkdir(directory)
+  for (const each of made) await fileSystem.syncDirectory(path.dirname(each))
 }

@@ -109,6 +109,10 @@ export class GroupOffsets {
 
   /** Durably: a topic of the same name that is made later must not begin at the offsets of this one. */
   async removeTopic(topic: string): Promise<void> {
+    for (const { failure } of this.#options.topics.find(OFFSETS_TOPIC)?.partitions ?? []) {
+      // A commit that was refused then may be in its file all the same.
+      if (failure !== undefined) throw failure
+    }
     await this.#store?.removeTopic(topic, 'disk')
   }
 

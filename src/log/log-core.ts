@@ -7,6 +7,7 @@ import type { StorageEnvironment } from '../storage/environment.ts'
 import { FileCache } from '../storage/file-cache.ts'
 import { METADATA_FILE } from '../storage/file-names.ts'
 import { Flusher } from '../storage/flusher.ts'
+import type { LimitedSyncs } from '../storage/limited-syncs.ts'
 import { MemoryCache } from '../storage/memory-cache.ts'
 import type { PartitionLog } from '../storage/partition-log.ts'
 import { PendingRoom } from '../storage/pending-room.ts'
@@ -17,15 +18,14 @@ import { TopicStore } from '../topics/topic-store.ts'
 import type { Clock, FileSystem, ResetOffset, Timer } from '../types.ts'
 import { asError, isDiskFull } from '../util/error-code.ts'
 import { Mutex } from '../util/mutex.ts'
-import { Semaphore } from '../util/semaphore.ts'
 import type { DataDirectory } from './data-directory.ts'
 import { GroupOffsets } from './group-offsets.ts'
 import type { TopicFiles } from './topic-files.ts'
-import { TopicRegistry } from './topic-registry.ts'
+import { metadataError, TopicRegistry } from './topic-registry.ts'
 
 export interface CoreOptions {
   readonly data: DataDirectory
-  readonly fileSystem: FileSystem
+  readonly fileSystem: LimitedSyncs
   readonly clock: Clock
   readonly options: ResolvedLogOptions
   readonly declared: ReadonlyMap<string, ResolvedDeclaration>
@@ -77,11 +77,10 @@ export class LogCore {
       flushBytes: options.flushBytes,
       checkpoint: () => this.#checkpoint(),
     })
-    const syncs = new Semaphore(options.maxConcurrentSyncs)
     this.environment = {
       fileSystem,
       clock,
-      files: new FileCache(fileSystem, syncs, options.maxOpenFiles),
+      files: new FileCache(fileSystem.inner, fileSystem.syncs, options.maxOpenFiles),
       cache: new MemoryCache(options.cacheBytes),
       chunks: new ChunkPool(),
       room: new PendingRoom(options.maxPendingBytes),
@@ -157,7 +156,7 @@ export class LogCore {
       }
       log.moveLogStart(before)
     })
-    await log.deleteSegmentsBelow(before)
+    await orRefused(log.name, log.deleteSegmentsBelow(before))
   }
 
   /** Syncs all that is written, and writes the recovery points. */
@@ -181,7 +180,7 @@ export class LogCore {
     let deleted = 0
     for (const partition of this.topics.partitions()) {
       if (this.#isClosing || partition.failure !== undefined) continue
-      deleted += await applyRetention(partition, this.environment)
+      deleted += await orRefused(partition.name, applyRetention(partition, this.environment))
     }
     return deleted
   }
@@ -246,12 +245,11 @@ export class LogCore {
     return new Map(this.topics.partitions().map((each) => [each.name, each.syncedOffset]))
   }
 
-  /** As Kafka does: only partitions whose log starts within a segment. */
+  /** Where a segment begins as well, unlike Kafka: a power cut may bring the files below back. */
   #logStarts(): Map<string, number> {
     const starts = new Map<string, number>()
-    for (const partition of this.topics.partitions()) {
-      const first = partition.segments[0]?.baseOffset ?? 0
-      if (partition.logStartOffset > first) starts.set(partition.name, partition.logStartOffset)
+    for (const { name, logStartOffset } of this.topics.partitions()) {
+      if (logStartOffset > 0) starts.set(name, logStartOffset)
     }
     return starts
   }
@@ -330,6 +328,15 @@ function closeError(failure: Error): LogError {
   const code = isDiskFull(failure) ? 'DISK_FULL' : 'STORAGE_FAILED'
   const message = `the log could not be closed cleanly (${failure.message}); the next open recovers it`
   return new LogError(code, message, { cause: failure })
+}
+
+/** Deletions that the disk refused: what is left of them the next open finishes, or retention tries again. */
+async function orRefused<T>(what: string, work: Promise<T>): Promise<T> {
+  try {
+    return await work
+  } catch (error) {
+    throw metadataError(what, error)
+  }
 }
 
 async function failureOf(work: Promise<unknown>): Promise<Error | undefined> {

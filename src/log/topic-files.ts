@@ -62,17 +62,30 @@ export class TopicFiles {
     return this.#isDirectory(partitionDirectoryName(topic, partition))
   }
 
-  /** Makes the directories of partitions, with their `partition.metadata`; those that are there stay as they are. */
+  /**
+   * Makes the directories of partitions, with their `partition.metadata`; those that are there stay as they are. Where it rejects, those
+   * that it made are gone again, as far as can be: names that a failed sync has lost are not written by the next one.
+   */
   async make(topic: string, partitions: readonly number[], topicId: string): Promise<void> {
-    for (const partition of partitions) {
-      const directory = this.pathOf(topic, partition)
-      await this.#fileSystem.mkdir(directory)
-      const file = path.join(directory, PARTITION_METADATA)
-      if ((await this.#fileSystem.stat(file)) === undefined) {
-        await replaceFile(this.#fileSystem, file, formatPartitionMetadata(topicId))
+    const made: string[] = []
+    try {
+      for (const partition of partitions) {
+        const name = partitionDirectoryName(topic, partition)
+        if (!(await this.#isDirectory(name))) made.push(name)
+        await this.#makeOne(path.join(this.#root, name), topicId)
       }
+      await this.#fileSystem.syncDirectory(this.#root)
+    } catch (error) {
+      await Promise.allSettled(made.map((name) => this.unlink(name)))
+      throw error
     }
-    await this.#fileSystem.syncDirectory(this.#root)
+  }
+
+  async #makeOne(directory: string, topicId: string): Promise<void> {
+    await this.#fileSystem.mkdir(directory)
+    const file = path.join(directory, PARTITION_METADATA)
+    if ((await this.#fileSystem.stat(file)) !== undefined) return
+    await replaceFile(this.#fileSystem, file, formatPartitionMetadata(topicId))
   }
 
   /** Renames the directories of partitions, so that no open takes them for a topic; answers with their new names. */
