@@ -11,6 +11,8 @@ import {
 import type { RecordSet } from './record-set.ts'
 import { recordSizeBound, writeRecord } from './record-writer.ts'
 
+const NONE = Buffer.alloc(0)
+
 /**
  * One open batch that grows in a buffer of the caller's: `begin`, then `add` as often as wanted, then `finish`.
  * Nothing is allocated a record or a batch.
@@ -27,7 +29,7 @@ export class BatchEncoder {
   /** The greatest timestamp; -1 while there is none. */
   maxTimestamp = -1
   isOpen = false
-  #buffer: Buffer = Buffer.alloc(0)
+  #buffer: Buffer = NONE
   #markEnd = 0
   #markCount = 0
   #markBaseTimestamp = -1
@@ -151,6 +153,8 @@ export class BatchEncoder {
     fields.count = this.count
     writeBatchHeader(this.#buffer, this.start, fields)
     this.isOpen = false
+    // Held by an encoder that rests, it would be memory that nobody counts.
+    this.#buffer = NONE
     return this.end
   }
 }

@@ -250,8 +250,10 @@ export class Segment implements IndexEntrySink {
   /** Cuts both indexes to their entries and syncs them. Where it throws, they hold in memory. */
   async saveIndexes(): Promise<void> {
     try {
-      await this.offsetIndex.file.sync()
-      await this.timeIndex.file.sync()
+      await this.#environment.files.inPassing.run(async () => {
+        await this.offsetIndex.file.sync()
+        await this.timeIndex.file.sync()
+      })
     } catch (error) {
       throw asSyncError(error)
     }

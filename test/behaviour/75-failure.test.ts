@@ -478,10 +478,8 @@ describe('a failure in the background', () => {
     const stop = fileSystem.failWhen(({ name }) => (name === 'unlink' ? 'EIO' : undefined))
     await clock.advance(2000)
     stop()
-    assert.deepEqual(
-      failures.map(({ error }) => (error as NodeJS.ErrnoException).code),
-      ['EIO'],
-    )
+    assert.deepEqual(failures.map(codeOf), ['STORAGE_FAILED'])
+    assert.equal((failures[0]?.error.cause as NodeJS.ErrnoException).code, 'EIO')
     assert.equal((await log.produce('safe', { value: 'b' })).offset, 1)
     assert.deepEqual(await valuesOf(log, 'safe'), ['b'])
     await log.close()
