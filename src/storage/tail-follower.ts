@@ -51,10 +51,9 @@ export class TailFollower {
     }
     const present = new Set(logs)
     const gone = this.#segments.all.filter((each) => !present.has(each.baseOffset))
-    if (logs.length > 0) {
-      for (const segment of gone) await segment.close()
-      this.#segments.remove(new Set(gone))
-    }
+    if (logs.length === 0) return { grew: false, segmentsGone: false }
+    for (const segment of gone) await segment.close()
+    this.#segments.remove(new Set(gone))
     return { grew: this.#logEndOffset > before, segmentsGone: gone.length > 0 }
   }
 

@@ -58,6 +58,23 @@ async function writeOne(log: PartitionLog, size: number, fill: number): Promise<
   return readPage(log, baseOffset)
 }
 
+/** Writes records of given sizes; keeps some of their pages, with a copy of what is on them. */
+async function holdPages(
+  logs: readonly [PartitionLog, PartitionLog],
+  writes: readonly (readonly [number, boolean])[],
+): Promise<{ page: Page; copy: Buffer }[]> {
+  const held: { page: Page; copy: Buffer }[] = []
+  for (const [index, [size, isHeld]] of writes.entries()) {
+    const page = await writeOne(logs[index % 3 === 0 ? 0 : 1], size, index + 1)
+    if (isHeld) held.push({ page, copy: bytesOf(page) })
+  }
+  return held
+}
+
+function bytesOf(page: Page): Buffer {
+  return Buffer.from(page.buffer.subarray(page.start, page.end))
+}
+
 suite('a page', () => {
   test('of the tail comes from memory', async () => {
     const fileSystem = new FaultFileSystem({ countReads: true })
@@ -183,22 +200,17 @@ suite('a page', () => {
     })
     const property = fc.asyncProperty(writes, async (given) => {
       const environment = storageEnvironment(new MemoryFileSystem(), { cacheBytes: 3_000_000 })
-      const log = await openLog(environment.fileSystem, { environment })
-      const other = await openLog(environment.fileSystem, { environment, partition: 1 })
-      const held: { page: Page; copy: Buffer }[] = []
-      for (const [index, [size, isHeld]] of given.entries()) {
-        const page = await writeOne(index % 3 === 0 ? other : log, size, index + 1)
-        if (isHeld)
-          held.push({ page, copy: Buffer.from(page.buffer.subarray(page.start, page.end)) })
+      const logs = [
+        await openLog(environment.fileSystem, { environment }),
+        await openLog(environment.fileSystem, { environment, partition: 1 }),
+      ] as const
+      const held = await holdPages(logs, given)
+      for (let round = 0; round < 16; round += 1) {
+        const set = recordSet({ value: Buffer.alloc(900_000, 0xee) })
+        await append(logs[round % 2 === 0 ? 0 : 1], set, { durability: 'os' })
       }
-      for (let round = 0; round < 8; round += 1) {
-        await append(log, recordSet({ value: Buffer.alloc(900_000, 0xee) }), { durability: 'os' })
-      }
-      for (const { page, copy } of held) {
-        assert.ok(page.buffer.subarray(page.start, page.end).equals(copy))
-      }
-      await log.close()
-      await other.close()
+      assert.ok(held.every(({ page, copy }) => bytesOf(page).equals(copy)))
+      for (const log of logs) await log.close()
     })
     await fc.assert(property, { numRuns: 25 })
   })
