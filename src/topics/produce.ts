@@ -93,6 +93,7 @@ export function prepareRecord(
   options: ResolvedProduceOptions,
 ): PreparedRecord {
   const record = checkRecord(given)
+  if (options.partition !== undefined) checkPartition(codec.name, options.partition, partitionCount)
   const key = checkKey(codec.name, codec.key, record.key ?? null)
   const value = encodeValue(codec.name, codec.serializer, codec.schema, record.value, 0)
   const { headers, timestamp } = record

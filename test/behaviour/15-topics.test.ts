@@ -542,6 +542,8 @@ suite('a partition that is not there', () => {
     const calls = [
       log.produce('t', { value: 1, partition: 2 }),
       log.produce('t', { value: 1 }, { partition: 2 }),
+      log.produce('t', { value: 1, partition: 0 }, { partition: 2 }),
+      log.produce('t', [{ value: 1, partition: 0 }], { partition: 2 }),
       log.produce('t', [], { partition: 2 }),
       log.fetch('t', { partition: 2, offset: 0 }),
       log.offsets('t', 2),
