@@ -138,8 +138,11 @@ export class PageDecoder implements RecordPage {
     }
   }
 
+  /** Of the batch at hand, in its file. */
   get #position(): number {
-    return this.#page.position + this.#at - this.#page.start
+    const { position, start, run } = this.#page
+    if (run !== undefined) return position - run.table.positionOf(this.#request.offset)
+    return position + this.#at - start
   }
 
   #corrupt(error: unknown): Error {

@@ -310,6 +310,26 @@ suite('a batch that cannot be read', () => {
   })
 })
 
+test('a record that cannot be decoded is found by a look-up as by a scan', async () => {
+  const values = Array.from({ length: 100 }, (_, index) => `value ${index}`.padEnd(100))
+  const records = values.map((value) => record(value))
+  // The last record says that it has a header.
+  const compress = (plain: Buffer): Buffer => Buffer.concat([plain.subarray(0, -1), Buffer.of(2)])
+  const batches = [
+    batch(0, 'a'),
+    encodeBatch({ baseOffset: 1, records, compress }),
+    batch(101, 'b'),
+  ]
+  const topic = await openWithBatches(new MemoryFileSystem(), batches)
+  const one = { maxRecords: 1 }
+  assert.deepEqual(valuesOf(await fetchFrom(topic, clock, { offset: 51, ...one })), [values[50]])
+  const isCorrupt = isCorruptAt(FILE, batch(0, 'a').length)
+  await assert.rejects(fetchFrom(topic, clock, { offset: 100, ...one }), isCorrupt)
+  await assert.rejects(fetchFrom(topic, clock, { offset: 1 }), isCorrupt)
+  const behind = await fetchFrom(topic, clock, { offset: 100, ...one, onCorrupt: 'skip' })
+  assert.deepEqual(valuesOf(behind), ['b'])
+})
+
 suite('what Kafka wrote', () => {
   for (const set of ['append-time', 'compacted', 'transactions', 'transactions-v1'] as const) {
     test(`is fetched in ${set} as Kafka's consumers see it, unreadable batches apart`, async (t) => {
@@ -553,6 +573,17 @@ for (const [what, options] of [
     assert.ok(hadTurn, `no turn within ${count} fetches`)
   })
 }
+
+test('a fetch that passes much that is no record lets others have their turn', async () => {
+  const markers = Array.from({ length: 20_000 }, (_, offset) => marker(offset))
+  const topic = await openWithBatches(new MemoryFileSystem(), markers)
+  let hadTurn = false
+  setImmediate(() => {
+    hadTurn = true
+  })
+  const { nextOffset } = await fetchFrom(topic, clock, { maxBytes: 1 })
+  assert.deepEqual([nextOffset, hadTurn], [20_000, true])
+})
 
 test('random fetches find what random appends left', async () => {
   const calls = fc.array(fc.array(fc.string({ maxLength: 300 }), { minLength: 1, maxLength: 30 }), {
