@@ -581,7 +581,7 @@ test('a fetch that passes much that is no record lets others have their turn', a
   setImmediate(() => {
     hadTurn = true
   })
-  const { nextOffset } = await fetchFrom(topic, clock, { maxBytes: 1 })
+  const { nextOffset } = await fetchFrom(topic, clock, { maxBytes: 200 })
   assert.deepEqual([nextOffset, hadTurn], [20_000, true])
 })
 
