@@ -1,35 +1,31 @@
 // Kafka's own view: directories that real brokers wrote, opened through the public face, against what Kafka's clients and
-// tools find in them.
+// tools find in them; and the other way round, what a directory of ours looks like to a broker.
 import assert from 'node:assert/strict'
-import { createHash } from 'node:crypto'
-import { readdir, readFile, unlink } from 'node:fs/promises'
+import { mkdtemp, readdir, readFile, unlink } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
 import { join } from 'node:path'
+import type { TestContext } from 'node:test'
 import { describe, test } from 'node:test'
-import type { LogRecord, TopicDeclaration } from '../../src/index.ts'
-import { Log, LogError } from '../../src/index.ts'
-import { ManualClock } from '../../src/testing/index.ts'
-import type {
-  Expected,
-  ExpectedBatch,
-  ExpectedPartition,
-  ExpectedRecord,
-  FixtureSet,
-} from '../support/fixtures.ts'
-import { copyFixture, fixtureDirectory, loadExpected, loadPartitions } from '../support/fixtures.ts'
+import type { DamagedRegion, LogRecord } from '../../src/index.ts'
+import { Log } from '../../src/index.ts'
+import type { ExpectedPartition, FixtureSet } from '../support/fixtures.ts'
 import {
-  expectedSnapshots,
-  namesEndingWith,
-  readAborted,
-  readIndexes,
-  readSnapshots,
-} from '../support/kafka-files.ts'
-
-/** The day on which the brokers ran; the records of some are years older. */
-const BROKER_TIME_MS = Date.UTC(2026, 10, 21)
-const MAX_INT32 = 2 ** 31 - 1
-const OFFSETS_TOPIC = '__consumer_offsets'
-const SIDE_FILES = ['.index', '.timeindex', '.txnindex', '.snapshot']
-const READABLE_CODECS = ['none', 'gzip']
+  copyFixture,
+  fixtureDirectory,
+  loadExpected,
+  loadPartitions,
+  removeAfter,
+} from '../support/fixtures.ts'
+import { namesEndingWith, readBatches, segmentFile } from '../support/kafka-files.ts'
+import {
+  expectKafkasView,
+  expectRead,
+  expectSideFiles,
+  open,
+  readAll,
+  removeFiles,
+  SIDE_FILES,
+} from '../support/kafka-view.ts'
 
 const CLOSED_SETS: readonly FixtureSet[] = [
   'plain',
@@ -42,207 +38,6 @@ const CLOSED_SETS: readonly FixtureSet[] = [
   'transactions',
   'transactions-v1',
 ]
-
-/** A broker's configuration in our names; values that Kafka allows and this library does not are left out. */
-function declarationOf(config: Readonly<Record<string, string>>): TopicDeclaration {
-  const given = (name: string): number => Number(config[name] ?? Number.NaN)
-  const within = (value: number, maximum: number) => (value <= maximum ? value : undefined)
-  const numbers = {
-    indexIntervalBytes: within(given('index.interval.bytes'), MAX_INT32),
-    segmentIndexBytes: within(given('segment.index.bytes'), MAX_INT32),
-    segmentBytes: within(given('segment.bytes'), MAX_INT32),
-    segmentMs: within(given('segment.ms'), Number.MAX_SAFE_INTEGER),
-    maxMessageBytes: within(given('max.message.bytes'), MAX_INT32),
-  }
-  const known = Object.entries(numbers).filter(([, value]) => value !== undefined)
-  const isAppendTime = config['message.timestamp.type'] === 'LogAppendTime'
-  return {
-    key: 'bytes',
-    value: 'bytes',
-    timestampType: isAppendTime ? 'LogAppendTime' : 'CreateTime',
-    ...Object.fromEntries(known),
-  }
-}
-
-/** Opens a directory with all its topics declared as the broker had them, their keys and values as bytes. */
-function open(directory: string, { topics }: Expected, now: number = BROKER_TIME_MS): Promise<Log> {
-  const names = Object.keys(topics).filter((name) => name !== OFFSETS_TOPIC)
-  const declared = names.map((name) => [name, declarationOf(topics[name]?.config ?? {})] as const)
-  const clock = new ManualClock(now)
-  return Log.open(directory, { clock, topics: Object.fromEntries(declared) }) as Promise<Log>
-}
-
-async function removeFiles(directory: string, suffixes: readonly string[]): Promise<void> {
-  for (const name of await readdir(directory)) {
-    if (!/-\d+$/.test(name)) continue
-    for (const file of await namesEndingWith(join(directory, name), ...suffixes)) {
-      await unlink(join(directory, name, file))
-    }
-  }
-}
-
-interface Read {
-  readonly records: LogRecord<unknown, unknown>[]
-  /** Base offsets of the batches whose codec was refused. */
-  readonly refused: number[]
-}
-
-/** Reads a partition by fetches; a batch with a codec that cannot be read is passed, once it has been refused. */
-async function readAll(log: Log, topic: string, expected: ExpectedPartition): Promise<Read> {
-  const { partition, batches } = expected
-  const { earliest, latest } = await log.offsets(topic, partition)
-  const read: Read = { records: [], refused: [] }
-  for (let offset = earliest; offset < latest; ) {
-    try {
-      const page = await log.fetch(topic, { partition, offset, maxBytes: 3000 })
-      assert.ok(page.nextOffset > offset)
-      read.records.push(...page.records)
-      offset = page.nextOffset
-    } catch (error) {
-      if (!(error instanceof LogError) || error.code !== 'UNSUPPORTED_CODEC') throw error
-      const batch = batches.find(({ lastOffset }) => lastOffset >= offset)
-      assert.ok(batch !== undefined && batch.baseOffset <= offset, `offset ${offset}`)
-      read.refused.push(batch.baseOffset)
-      offset = batch.lastOffset + 1
-    }
-  }
-  return read
-}
-
-const isRefused = ({ compresscodec }: ExpectedBatch): boolean =>
-  !READABLE_CODECS.includes(compresscodec)
-
-function holds({ baseOffset, lastOffset }: ExpectedBatch, offset: number): boolean {
-  return baseOffset <= offset && offset <= lastOffset
-}
-
-/** What of Kafka's records a reader is given, and which batches are refused: the segments' order is that of the offsets. */
-function expectRead(read: Read, expected: ExpectedPartition): void {
-  const { logStartOffset, logEndOffset, batches } = expected
-  const refused = batches.filter(
-    (batch) =>
-      isRefused(batch) && batch.lastOffset >= logStartOffset && batch.lastOffset < logEndOffset,
-  )
-  assert.deepEqual(
-    read.refused,
-    refused.map(({ baseOffset }) => baseOffset),
-  )
-  const wanted = expected.records.filter(
-    ({ offset }) => !refused.some((batch) => holds(batch, offset)),
-  )
-  assert.deepEqual(
-    read.records.map(({ offset }) => offset),
-    wanted.map(({ offset }) => offset),
-  )
-  for (const [index, record] of read.records.entries()) {
-    const kafka = wanted[index]
-    assert.ok(kafka)
-    assert.deepEqual(shown(record, kafka), shownByKafka(kafka), `offset ${record.offset}`)
-  }
-}
-
-/** Content as the description gives it: base64, or size and SHA-256 where it is large. */
-function content(bytes: unknown, sha256: string | undefined): unknown {
-  if (!Buffer.isBuffer(bytes)) return bytes
-  if (sha256 === undefined) return bytes.toString('base64')
-  return [bytes.length, createHash('sha256').update(bytes).digest('hex')]
-}
-
-function shown(record: LogRecord<unknown, unknown>, kafka: ExpectedRecord): object {
-  const headers = Object.entries(record.headers).map(([name, value]) => {
-    const values = Array.isArray(value) ? value : [value]
-    return [name, values.map((each) => content(each, undefined))]
-  })
-  return {
-    offset: record.offset,
-    timestamp: record.timestamp,
-    key: content(record.key, kafka.keySha256),
-    value: content(record.value, kafka.valueSha256),
-    headers: Object.fromEntries(headers),
-  }
-}
-
-function shownByKafka(kafka: ExpectedRecord): object {
-  const { offset, timestamp, key, keySize, keySha256, value, valueSize, valueSha256 } = kafka
-  const headers: Record<string, (string | null)[]> = {}
-  for (const [name, each] of kafka.headers ?? []) {
-    headers[name] ??= []
-    headers[name].push(each)
-  }
-  return {
-    offset,
-    timestamp,
-    key: keySha256 === undefined ? key : [keySize, keySha256],
-    value: valueSha256 === undefined ? value : [valueSize, valueSha256],
-    headers,
-  }
-}
-
-/**
- * The first offset at or after a time. Kafka looks in one segment only: where what reaches the time there was deleted, it
- * answers that there is none, whatever follows. Of a batch that cannot be read the timestamps of its records are not known,
- * unless the broker's clock gave them all one.
- */
-async function expectLookups(log: Log, topic: string, expected: ExpectedPartition): Promise<void> {
-  const { partition, batches, records, offsetsForTimes } = expected
-  for (const { timestamp, offset } of offsetsForTimes) {
-    const wanted = offset ?? records.find((record) => record.timestamp >= timestamp)?.offset
-    const answer = log.offsetForTimestamp(topic, { partition, timestamp })
-    const batch = batches.find((each) => wanted !== undefined && holds(each, wanted))
-    if (batch !== undefined && isRefused(batch) && batch.timestampType !== 'LogAppendTime') {
-      await assert.rejects(answer, { code: 'UNSUPPORTED_CODEC' })
-    } else {
-      assert.equal(await answer, wanted, `at ${timestamp}`)
-    }
-  }
-}
-
-async function expectGroups(
-  log: Log,
-  { groups = {}, deletedGroups = [] }: Expected,
-): Promise<void> {
-  assert.deepEqual(await log.groups(), Object.keys(groups).sort())
-  for (const [group, { offsets }] of Object.entries(groups)) {
-    const committed = await log.committedOffsets(group)
-    const entries = committed.map(({ topic, partition, offset, metadata, leaderEpoch }) => {
-      const epoch = leaderEpoch === -1 ? {} : { leaderEpoch }
-      return [`${topic}-${partition}`, { offset, metadata, ...epoch }]
-    })
-    assert.deepEqual(Object.fromEntries(entries), offsets, group)
-  }
-  for (const group of deletedGroups) assert.deepEqual(await log.committedOffsets(group), [])
-}
-
-/** Everything that a reader can ask for is as Kafka's clients were answered. */
-async function expectKafkasView(log: Log, expected: Expected): Promise<void> {
-  const names = Object.keys(expected.topics).filter((name) => name !== OFFSETS_TOPIC)
-  assert.deepEqual(log.topics(), names.sort())
-  for (const [topic, { partitions }] of Object.entries(expected.topics)) {
-    const description = await log.describeTopic(topic)
-    assert.equal(description.partitions.length, partitions.length)
-    for (const each of partitions) {
-      const { logStartOffset, logEndOffset } = each
-      const range = await log.offsets(topic, each.partition)
-      assert.deepEqual(range, { earliest: logStartOffset, latest: logEndOffset })
-      expectRead(await readAll(log, topic, each), each)
-      await expectLookups(log, topic, each)
-    }
-  }
-  await expectGroups(log, expected)
-}
-
-/** Indexes, aborted transactions and producers on the disk are those that Kafka's tools printed. */
-async function expectSideFiles(
-  directory: string,
-  { segments, producerSnapshots }: Pick<ExpectedPartition, 'segments' | 'producerSnapshots'>,
-): Promise<void> {
-  for (const { baseOffset, offsetIndex, timeIndex, abortedTransactions } of segments) {
-    const indexes = await readIndexes(directory, baseOffset)
-    assert.deepEqual(indexes, { offsetIndex, timeIndex }, `segment ${baseOffset}`)
-    assert.deepEqual(await readAborted(directory, baseOffset), abortedTransactions)
-  }
-  assert.deepEqual(await readSnapshots(directory), expectedSnapshots(segments, producerSnapshots))
-}
 
 for (const set of CLOSED_SETS) {
   describe(`the directory ${set}, which a broker closed`, () => {
@@ -285,3 +80,240 @@ for (const set of CLOSED_SETS) {
     })
   })
 }
+
+/** The damaged sets' one topic; its partition 1 is sound. */
+const JOURNAL = 'journal'
+
+async function partitionsOf(set: FixtureSet): Promise<[ExpectedPartition, ExpectedPartition]> {
+  const [damaged, sound] = (await loadExpected(set)).topics[JOURNAL]?.partitions ?? []
+  assert.ok(damaged && sound)
+  return [damaged, sound]
+}
+
+/** After an open and a close a set's directory is as a broker leaves it that was started there and stopped. */
+async function expectRecovered(directory: string, set: FixtureSet): Promise<void> {
+  for (const { topic, expected } of await loadPartitions(set)) {
+    const { recovered, partition } = expected
+    assert.ok(recovered)
+    const own = join(directory, `${topic}-${partition}`)
+    for (const { baseOffset, logBytes } of recovered.segments) {
+      assert.equal((await readFile(join(own, segmentFile(baseOffset)))).length, logBytes)
+    }
+    await expectSideFiles(own, recovered)
+  }
+}
+
+describe('the directory unclean, which a killed broker left', () => {
+  for (const [state, without] of [
+    ['as it is', []],
+    ['without its indexes and snapshots', SIDE_FILES],
+  ] as const) {
+    test(`has all that was acknowledged, ${state}, and is left as Kafka recovers it`, async (t) => {
+      const expected = await loadExpected('unclean')
+      const directory = await copyFixture('unclean', t)
+      await removeFiles(directory, without)
+      {
+        // At a time when no producer is forgotten for its age.
+        await using log = await open(directory, expected, 0)
+        assert.equal(log.recovery.clean, false)
+        assert.equal(log.recovery.scannedBytes, await sizeOfLogs('unclean'))
+        await expectKafkasView(log, expected)
+        await expectAcknowledged(log)
+      }
+      await expectRecovered(directory, 'unclean')
+    })
+  }
+
+  async function expectAcknowledged(log: Log): Promise<void> {
+    for (const { topic, expected } of await loadPartitions('unclean')) {
+      const { records } = await readAll(log, topic, expected)
+      const there = new Set(records.map(({ offset }) => offset))
+      const { acknowledgedOffsets = [] } = expected
+      assert.ok(acknowledgedOffsets.length > 0)
+      assert.deepEqual(
+        acknowledgedOffsets.filter((offset) => !there.has(offset)),
+        [],
+      )
+    }
+  }
+})
+
+async function sizeOfLogs(set: FixtureSet): Promise<number> {
+  const segments = (await loadPartitions(set)).flatMap(({ expected }) => expected.segments)
+  return segments.reduce((sum, { logBytes }) => sum + logBytes, 0)
+}
+
+describe('a directory with a bad end, which a killed broker left', () => {
+  test('loses a torn batch, which is kept aside and told, and nothing else', async (t) => {
+    const expected = await loadExpected('torn-tail')
+    const directory = await copyFixture('torn-tail', t)
+    const file = join(directory, `${JOURNAL}-0`, segmentFile(87))
+    const torn = (await readFile(file)).subarray(6993)
+    {
+      await using log = await open(directory, expected, 0)
+      const [told] = log.recovery.partitions.filter(({ cut }) => cut.length > 0)
+      const keptAs = `${file}.6993.torn`
+      assert.deepEqual([told?.topic, told?.partition, told?.damage], [JOURNAL, 0, []])
+      assert.deepEqual(told?.cut, [{ file, position: 6993, bytes: torn.length, keptAs }])
+      assert.deepEqual(await readFile(keptAs), torn)
+      await expectKafkasView(log, expected)
+    }
+    await expectRecovered(directory, 'torn-tail')
+    await using again = await open(directory, expected)
+    assert.deepEqual([again.recovery.clean, again.recovery.partitions], [true, []])
+    await expectKafkasView(again, expected)
+  })
+
+  test('loses nothing but zeros, which are told', async (t) => {
+    const expected = await loadExpected('zero-tail')
+    const directory = await copyFixture('zero-tail', t)
+    {
+      await using log = await open(directory, expected, 0)
+      const file = join(directory, `${JOURNAL}-0`, segmentFile(87))
+      const cuts = log.recovery.partitions.flatMap(({ cut }) => cut)
+      assert.deepEqual(cuts, [{ file, position: 7459, bytes: 8236 - 7459, keptAs: undefined }])
+      await expectKafkasView(log, expected)
+      assert.deepEqual(await namesEndingWith(join(directory, `${JOURNAL}-0`), '.torn'), [])
+    }
+    await expectRecovered(directory, 'zero-tail')
+  })
+})
+
+for (const set of ['flipped-byte', 'flipped-old'] as const) {
+  describe(`the directory ${set}, in which a bit is flipped`, () => {
+    for (const [state, isTold] of [
+      ['below the recovery point', false],
+      ['past the recovery point', true],
+    ] as const) {
+      test(`keeps the damage ${state} and all that follows it`, async (t) => {
+        const directory = await copyFixture(set, t)
+        if (isTold) await unlink(join(directory, 'recovery-point-offset-checkpoint'))
+        const [damaged, sound] = await partitionsOf(set)
+        const bad = damaged.batches.find(({ isvalid }) => isvalid === false)
+        assert.ok(bad)
+        const file = join(directory, `${JOURNAL}-0`, segmentFile(bad.segment))
+        const before = await readFile(file)
+        for (const isFirst of [true, false]) {
+          await using log = await open(directory, await loadExpected(set))
+          const region: DamagedRegion = {
+            file,
+            position: bad.position,
+            bytes: bad.size,
+            kind: 'damage',
+          }
+          const told = log.recovery.partitions.flatMap(({ damage }) => damage)
+          assert.deepEqual(told, isTold && isFirst ? [region] : [])
+          expectRead(await readAll(log, JOURNAL, sound), sound)
+          await expectAllButDamage(log, damaged, [file, bad.position])
+        }
+        assert.deepEqual(await readFile(file), before)
+      })
+    }
+  })
+}
+
+/** A reader is told of the damage, and is given all that is intact: going on behind it, or with `skip`. */
+async function expectAllButDamage(
+  log: Log,
+  damaged: ExpectedPartition,
+  where: [string, number],
+): Promise<void> {
+  const { partition, batches, logEndOffset: kafkasEnd } = damaged
+  const range = await log.offsets(JOURNAL, partition)
+  assert.deepEqual(range, { earliest: 0, latest: (batches.at(-1)?.lastOffset ?? 0) + 1 })
+  const read = await readAll(log, JOURNAL, damaged)
+  assert.deepEqual(read.damaged, [where])
+  const intact = batches.filter(
+    ({ isvalid, compresscodec }) => isvalid !== false && compresscodec === 'none',
+  )
+  assert.deepEqual(
+    read.records.map(({ offset }) => offset),
+    intact.flatMap(({ baseOffset, count }) =>
+      Array.from({ length: count }, (_, delta) => baseOffset + delta),
+    ),
+  )
+  // What a broker serves, which cuts the log at damage past its recovery point.
+  const isKafkas = (offset: number) => offset < kafkasEnd
+  const kafkas = {
+    records: read.records.filter(({ offset }) => isKafkas(offset)),
+    refused: read.refused.filter(isKafkas),
+    damaged: [],
+  }
+  expectRead(kafkas, damaged)
+  const skipped: LogRecord[] = []
+  const options = { partition, from: 'earliest', until: 'end', onCorrupt: 'skip' } as const
+  for await (const record of log.read(JOURNAL, options)) skipped.push(record)
+  assert.deepEqual(skipped, read.records)
+}
+
+test('what is appended to a broker’s partition carries its latest leader epoch', async (t) => {
+  const directory = await copyFixture('restarted', t)
+  const expected = await loadExpected('restarted')
+  const own = join(directory, 'reopened-0')
+  const epochs = await readFile(join(own, 'leader-epoch-checkpoint'), 'utf8')
+  assert.match(epochs, /^0\n3\n0 0\n2 \d+\n4 \d+\n$/)
+  {
+    await using log = await open(directory, expected)
+    await log.produce('reopened', { value: Buffer.from('ours'), partition: 0 })
+  }
+  const [newest = ''] = (await namesEndingWith(own, '.log')).slice(-1)
+  const batches = readBatches(await readFile(join(own, newest)))
+  assert.equal(batches.at(-1)?.leaderEpoch, 4)
+  assert.equal(await readFile(join(own, 'leader-epoch-checkpoint'), 'utf8'), epochs)
+})
+
+describe('a directory of ours', () => {
+  async function written(t: TestContext): Promise<string> {
+    const directory = await mkdtemp(join(tmpdir(), 'brokerless-layout-'))
+    removeAfter(t, directory)
+    const topics = { events: { value: 'string', partitions: 2, segmentBytes: 1024 } } as const
+    await using log = await Log.open(directory, { topics })
+    for (const text of ['a', 'b', 'c']) {
+      await log.produce('events', { value: text.repeat(600), partition: 0 })
+    }
+    await log.commitOffset('readers', { topic: 'events', partition: 0, offset: 1 })
+    return directory
+  }
+
+  const read = (...names: string[]) => readFile(join(...names), 'utf8')
+  const lines = (text: string) => text.split('\n').sort()
+
+  test('has the files that a broker expects, and no other directory', async (t) => {
+    const directory = await written(t)
+    const names = (await readdir(directory, { withFileTypes: true })).filter(
+      ({ name }) => name !== '.lock' && !name.startsWith('brokerless.'),
+    )
+    const withSlash = names.map((each) => `${each.name}${each.isDirectory() ? '/' : ''}`)
+    assert.deepEqual(withSlash.sort(), [
+      '.kafka_cleanshutdown',
+      '__consumer_offsets-0/',
+      'events-0/',
+      'events-1/',
+      'log-start-offset-checkpoint',
+      'recovery-point-offset-checkpoint',
+    ])
+    const segments = [0, 1, 2].flatMap((offset) =>
+      ['.index', '.log', '.timeindex'].map((suffix) => segmentFile(offset, suffix)),
+    )
+    // One as of each segment's beginning, save the first, and one as of the end.
+    const snapshots = [1, 2, 3].map((offset) => segmentFile(offset, '.snapshot'))
+    assert.deepEqual(
+      (await readdir(join(directory, 'events-0'))).sort(),
+      [...segments, ...snapshots, 'leader-epoch-checkpoint', 'partition.metadata'].sort(),
+    )
+  })
+
+  test('has checkpoints, epochs, ids and a marker of a broker’s spelling', async (t) => {
+    const directory = await written(t)
+    assert.equal(await read(directory, '.kafka_cleanshutdown'), '{"version":0,"brokerEpoch":-1}')
+    assert.match(await read(directory, 'log-start-offset-checkpoint'), /^0\n0\n$/)
+    assert.deepEqual(
+      lines(await read(directory, 'recovery-point-offset-checkpoint')),
+      lines('0\n3\nevents 0 3\nevents 1 0\n__consumer_offsets 0 1\n'),
+    )
+    assert.equal(await read(directory, 'events-0', 'leader-epoch-checkpoint'), '0\n1\n0 0\n')
+    const metadata = await read(directory, 'events-0', 'partition.metadata')
+    assert.match(metadata, /^version: 0\ntopic_id: [\w-]{22}$/)
+    assert.equal(await read(directory, 'events-1', 'partition.metadata'), metadata)
+  })
+})
