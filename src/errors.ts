@@ -12,7 +12,6 @@ export const ERROR_CODES = {
   TOPIC_EXISTS: 'the topic exists with another configuration',
   TOPIC_MISMATCH: 'the declaration does not fit the stored topic',
   UNKNOWN_GROUP: 'no such group',
-  NO_COMMITTED_OFFSET: 'the group has committed no offset there',
   VALIDATION_FAILED: 'the schema refused a value',
   MESSAGE_TOO_LARGE: 'the records make a batch above maxMessageBytes or segmentBytes',
   OFFSET_CONFLICT: 'expectedOffset is not the log end offset',
