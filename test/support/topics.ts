@@ -95,3 +95,16 @@ export function offsetsOf(result: {
 }): number[] {
   return result.records.map(({ offset }) => offset)
 }
+
+/** Turns that the event loop takes while `task` is under way. */
+export async function turnsDuring(task: () => Promise<unknown>): Promise<number> {
+  let turns = 0
+  const turn = (): void => {
+    turns += 1
+    next = setImmediate(turn)
+  }
+  let next = setImmediate(turn)
+  await task()
+  clearImmediate(next)
+  return turns
+}

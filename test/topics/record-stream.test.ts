@@ -10,7 +10,14 @@ import type { Topic } from '../../src/topics/topic.ts'
 import type { LogRecord } from '../../src/types.ts'
 import { append, appendAll, openLog, recordSet, until } from '../support/storage-environment.ts'
 import type { TestTopicOptions } from '../support/topics.ts'
-import { logOf, openTopic, openWithBatches, read, valuesOf } from '../support/topics.ts'
+import {
+  logOf,
+  openTopic,
+  openWithBatches,
+  read,
+  turnsDuring,
+  valuesOf,
+} from '../support/topics.ts'
 
 const END = { until: 'end' } as const
 /** Each page is one batch. */
@@ -477,19 +484,20 @@ for (const [how, slownessMs, records, leastTurns] of [
   test(`a ${how} loop over records lets others have their turn`, async () => {
     const topic = await newTopic()
     await append(logOf(topic), recordSet(...Array.from({ length: records }, () => 'x')))
-    let turns = 0
-    const turn = (): void => {
-      turns += 1
-      next = setImmediate(turn)
-    }
-    let next = setImmediate(turn)
-    const startMs = performance.now()
-    for await (const _ of read(topic, END)) work(slownessMs)
-    const tookMs = performance.now() - startMs
-    clearImmediate(next)
-    assert.ok(turns >= leastTurns, `${turns} turns in ${tookMs} ms`)
+    const turns = await turnsDuring(async () => {
+      for await (const _ of read(topic, END)) work(slownessMs)
+    })
+    assert.ok(turns >= leastTurns, `${turns} turns`)
   })
 }
+
+test('a slow loop over batches lets others have their turn', async () => {
+  const topic = await topicWith(...Array.from({ length: 300 }, () => 'x'))
+  const turns = await turnsDuring(async () => {
+    for await (const _ of read(topic, { ...END, ...BATCHWISE }).batches()) work(0.2)
+  })
+  assert.ok(turns >= 3, `${turns} turns`)
+})
 
 function work(ms: number): void {
   const end = performance.now() + ms
