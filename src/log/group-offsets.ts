@@ -18,12 +18,13 @@ import type {
 import { resolveFetchOptions } from '../options.ts'
 import { fetch } from '../topics/fetcher.ts'
 import type { Topic } from '../topics/topic.ts'
+import type { ResolvedDeclaration } from '../topics/topic-definition.ts'
 import { resolveDeclaration } from '../topics/topic-definition.ts'
 import type { Clock, Durability, ResetOffset } from '../types.ts'
 import type { TopicRegistry } from './topic-registry.ts'
 
 /** How `__consumer_offsets` is made; an existing directory's partition count rules. */
-export const OFFSETS_DECLARATION = resolveDeclaration(OFFSETS_TOPIC, {
+export const OFFSETS_DECLARATION: ResolvedDeclaration = resolveDeclaration(OFFSETS_TOPIC, {
   key: 'bytes',
   value: 'bytes',
   partitions: 1,

@@ -15,7 +15,7 @@ const ENTRY_BYTES = 8
 const POSITION_AT = 4
 
 export class OffsetIndex {
-  static readonly entryBytes = ENTRY_BYTES
+  static readonly entryBytes: number = ENTRY_BYTES
   /** Writes, syncs, cuts and renames. */
   readonly file: IndexFile
 

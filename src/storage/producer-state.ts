@@ -11,7 +11,7 @@ import { decodeSnapshot, encodeSnapshot } from './producer-snapshot.ts'
 /** How many of a producer's batches are remembered; a producer has at most as many on the way. */
 export const REMEMBERED_BATCHES = 5
 /** Kafka's `producer.id.expiration.ms`. */
-export const PRODUCER_EXPIRATION_MS = 24 * 60 * 60 * 1000
+export const PRODUCER_EXPIRATION_MS: number = 24 * 60 * 60 * 1000
 
 const MAX_SEQUENCE = 2 ** 31 - 1
 

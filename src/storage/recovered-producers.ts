@@ -16,7 +16,7 @@ import type { SegmentList } from './segment-list.ts'
 
 /** The producer state of a partition, from its newest good snapshot and the batches behind that; and with it the aborted transactions. */
 export class RecoveredProducers {
-  readonly states = new ProducerStates()
+  readonly states: ProducerStates = new ProducerStates()
   readonly #environment: StorageEnvironment
   readonly #directory: string
   readonly #steps: RecoverySteps

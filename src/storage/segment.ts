@@ -34,7 +34,7 @@ export class Segment implements IndexEntrySink {
   /** Its last time entry was compared with the data. */
   isTimeIndexChecked = false
   /** Where regions of zeros begin that recovery found to be lost, unsynced writes; readers pass them. */
-  readonly lostRegions = new Set<number>()
+  readonly lostRegions: Set<number> = new Set()
   readonly #environment: StorageEnvironment
   readonly #directory: string
   readonly #createdMs: number

@@ -15,7 +15,7 @@ const ENTRY_BYTES = 12
 const OFFSET_AT = 8
 
 export class TimeIndex {
-  static readonly entryBytes = ENTRY_BYTES
+  static readonly entryBytes: number = ENTRY_BYTES
   /** Writes, syncs, cuts and renames. */
   readonly file: IndexFile
 

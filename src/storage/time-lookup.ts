@@ -15,7 +15,7 @@ import type { SegmentList } from './segment-list.ts'
 import { findNextBatch, readRange, STOP, scanBatches, scanPassingLost } from './segment-scan.ts'
 
 /** What one batch may grow to when it is decompressed, in bytes. */
-export const MAX_DECOMPRESSED_BYTES = 128 * 1024 * 1024
+export const MAX_DECOMPRESSED_BYTES: number = 128 * 1024 * 1024
 
 export interface TimeRequest {
   /** Milliseconds. */

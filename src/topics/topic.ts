@@ -24,7 +24,7 @@ export class Topic {
   /** By partition number; grows when partitions are added. */
   readonly partitions: PartitionLog[]
   /** Told when a partition has grown, moved its start or failed, partitions were added, or the topic has gone. */
-  readonly listeners = new Set<() => void>()
+  readonly listeners: Set<() => void> = new Set()
   config: TopicConfig
   /** No longer there: deleted, or its log was closed. */
   gone: 'deleted' | 'closed' | undefined
