@@ -1,5 +1,5 @@
 import { LogError } from '../errors.ts'
-import type { ProduceOptions } from '../options.ts'
+import type { ProduceOptions, ResolvedProduceOptions } from '../options.ts'
 import { resolveProduceOptions } from '../options.ts'
 import { checkTopicName } from '../storage/file-names.ts'
 import {
@@ -43,7 +43,7 @@ export class Producing {
       const topic = this.#core.topics.find(name)
       if (topic === undefined) return this.#toUnknown(name, records, given)
       const { codec, sticky, partitions } = topic
-      const options = resolveProduceOptions(given)
+      const options = resolveCall(given)
       const count = partitions.length
       return Array.isArray(records)
         ? produceMany(topic, prepareProduce(codec, count, sticky, records, options))
@@ -64,7 +64,7 @@ export class Producing {
     const declaration = resolveDeclaration(name)
     const codec = codecOf(newTopic(declaration, ''), undefined)
     const sticky = new StickyPartitioner(Math.random)
-    const options = resolveProduceOptions(given)
+    const options = resolveCall(given)
     const { topics } = this.#core
     if (Array.isArray(records)) {
       const prepared = keepProduce(prepareProduce(codec, 1, sticky, records, options))
@@ -75,4 +75,11 @@ export class Producing {
     await topics.create(declaration)
     return produceOne(topics.get(name), prepared)
   }
+}
+
+/** A call that was aborted before it was made changes nothing. */
+function resolveCall(given: ProduceOptions | undefined): ResolvedProduceOptions {
+  const options = resolveProduceOptions(given)
+  options.signal?.throwIfAborted()
+  return options
 }

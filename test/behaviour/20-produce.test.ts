@@ -635,6 +635,18 @@ suite('back-pressure', () => {
     return { log, value, first }
   }
 
+  onDiskAndInMemory('is not even entered by a call that was aborted before', async (place) => {
+    const log = await place.open({ topics: { t: { value: 'bytes' } } })
+    const signal = AbortSignal.abort()
+    await assert.rejects(log.produce('t', { value: Buffer.from('a') }, { signal }), {
+      name: 'AbortError',
+    })
+    await assert.rejects(log.produce('t', [{ value: Buffer.from('a') }], { signal }), {
+      name: 'AbortError',
+    })
+    assert.deepEqual(await log.offsets('t', 0), { earliest: 0, latest: 0 })
+  })
+
   onDiskAndInMemory('is what an abort signal takes a call back from', async (place) => {
     const { log, value, first } = await crowded(place)
     const second = log.produce('t', { value })
