@@ -175,13 +175,19 @@ export class LogCore {
     }
   }
 
-  /** Deletes what retention no longer keeps; answers with the number of segments. */
+  /** Deletes what retention no longer keeps; answers with the number of segments. What one partition refuses does not keep the others from it. */
   async applyRetention(): Promise<number> {
     let deleted = 0
+    const failures: unknown[] = []
     for (const partition of this.topics.partitions()) {
       if (this.#isClosing || partition.failure !== undefined) continue
-      deleted += await orRefused(partition.name, applyRetention(partition, this.environment))
+      try {
+        deleted += await orRefused(partition.name, applyRetention(partition, this.environment))
+      } catch (error) {
+        failures.push(error)
+      }
     }
+    if (failures.length > 0) throw failures[0]
     return deleted
   }
 
