@@ -479,7 +479,7 @@ describe('a failure in the background', () => {
     await clock.advance(2000)
     stop()
     assert.deepEqual(failures.map(codeOf), ['STORAGE_FAILED'])
-    assert.equal((failures[0]?.error.cause as NodeJS.ErrnoException).code, 'EIO')
+    assert.match(String(failures[0]?.error.cause), /EIO/)
     assert.equal((await log.produce('safe', { value: 'b' })).offset, 1)
     assert.deepEqual(await valuesOf(log, 'safe'), ['b'])
     await log.close()

@@ -1,7 +1,6 @@
-// What a log may use of the machine: open files, memory, syncs, unsynced bytes, and the time of the event loop.
+// What a log may use of the machine: open files, memory, syncs and unsynced bytes.
 import assert from 'node:assert/strict'
-import { readdirSync, readFileSync, readlinkSync } from 'node:fs'
-import { cp } from 'node:fs/promises'
+import { readdirSync, readlinkSync } from 'node:fs'
 import { describe, test } from 'node:test'
 import { setFlagsFromString } from 'node:v8'
 import { runInNewContext } from 'node:vm'
@@ -14,13 +13,11 @@ import {
   fileOf,
   memoryPlace,
   openAt,
-  placeAt,
   readFile,
   recordsOf,
   removeLock,
 } from '../support/log-places.ts'
 import { WatchedFileSystem } from '../support/watched-file-system.ts'
-import { WriterProcess } from '../support/writer-process.ts'
 
 const KIB = 1024
 const MIB = 1024 * KIB
@@ -365,116 +362,5 @@ describe('unsynced bytes', () => {
     await clock.advance(20)
     assert.equal(await unsynced(fileSystem), 0)
     await log.close()
-  })
-})
-
-/** The one test that looks at the real clock: it is this process's event loop that must not be held. */
-describe('the event loop', () => {
-  const LATEST_MS = 25
-  const ATTEMPTS = 5
-
-  /** How long this thread has stood in the queue for a processor, since it began; 0 where the system does not say. */
-  function queuedMs(): number {
-    try {
-      const [, nanoseconds] = readFileSync(
-        `/proc/self/task/${process.pid}/schedstat`,
-        'utf8',
-      ).split(' ')
-      return Number(nanoseconds) / 1e6
-    } catch {
-      return 0
-    }
-  }
-
-  /** How late a timer of 1 ms was at most while `work` ran; when other processes had the processors does not count. */
-  async function worstLatenessMs(work: () => Promise<void>): Promise<number> {
-    let last = performance.now()
-    let queued = queuedMs()
-    let worst = 0
-    const tick = (): void => {
-      const queuedNow = queuedMs()
-      const now = performance.now()
-      worst = Math.max(worst, now - last - 1 - (queuedNow - queued))
-      last = now
-      queued = queuedNow
-    }
-    const timer = setInterval(tick, 1)
-    try {
-      await work()
-      tick()
-    } finally {
-      clearInterval(timer)
-    }
-    return worst
-  }
-
-  /** The best of some attempts: a collection of garbage that waits for its helpers is not the log's doing. */
-  async function checkLateness(what: string, attempt: () => Promise<number>): Promise<void> {
-    const measured: number[] = []
-    while (measured.length < ATTEMPTS) {
-      measured.push(await attempt())
-      if ((measured.at(-1) ?? 0) <= LATEST_MS) return
-    }
-    assert.fail(`${what}: a timer of 1 ms was late by ${measured.map(Math.round)} ms`)
-  }
-
-  test("is held no longer than 25 ms by single awaited produces at 'os', nor by a full read", async (t) => {
-    const place = await diskPlace(t)
-    const log = await openAt(place, { topics: { events: { value: 'bytes', durability: 'os' } } })
-    const value = Buffer.alloc(200, 'v')
-    let produced = 0
-    await checkLateness('produce', () =>
-      worstLatenessMs(async () => {
-        const endMs = performance.now() + 1000
-        while (performance.now() < endMs) {
-          await log.produce('events', { value })
-          produced += 1
-        }
-      }),
-    )
-    await checkLateness('read', async () => {
-      let read = 0
-      const late = await worstLatenessMs(async () => {
-        for await (const _ of log.read('events', { until: 'end' })) read += 1
-      })
-      assert.equal(read, produced)
-      return late
-    })
-    await checkLateness('fetch', () =>
-      worstLatenessMs(async () => {
-        const endMs = performance.now() + 500
-        for (let offset = 0; performance.now() < endMs; offset = (offset + 97) % produced) {
-          await log.fetch('events', { partition: 0, offset, maxRecords: 1 })
-        }
-      }),
-    )
-    await log.close()
-  })
-
-  test('is held no longer than 25 ms by the recovery of 100 MB that a killed process left', async (t) => {
-    const place = await diskPlace(t)
-    const writer = await WriterProcess.open(t, place.directory, {
-      flushBytes: 2 ** 40,
-      flushIntervalMs: 10 ** 9,
-      topics: { events: { value: 'string', durability: 'os' } },
-    })
-    const records = Array.from({ length: 900 }, () => ({ value: 'v'.repeat(1000) }))
-    const calls = 110
-    for (let call = 0; call < calls; call += 1) await writer.call('produce', 'events', records)
-    await writer.kill()
-    let attempts = 0
-    await checkLateness('recovery', async () => {
-      attempts += 1
-      const copy = `${place.directory}-${attempts}`
-      await cp(place.directory, copy, { recursive: true })
-      let log: Log | undefined
-      const late = await worstLatenessMs(async () => {
-        log = await openAt(placeAt(copy), { topics: { events: { value: 'string' } } })
-      })
-      assert.ok((log?.recovery.scannedBytes ?? 0) >= 99 * 10 ** 6)
-      assert.equal((await log?.offsets('events', 0))?.latest, 900 * calls)
-      await log?.close()
-      return late
-    })
   })
 })
