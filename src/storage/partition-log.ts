@@ -281,22 +281,12 @@ export class PartitionLog implements AppendTarget {
 
   /** As `sizeBytes`, of the segments whose size was asked for before, or that were written here. */
   get knownBytes(): number {
-    let bytes = 0
-    for (const segment of this.#segments.all) bytes += segment.knownBytes
-    return bytes
+    return this.#segments.knownBytes
   }
 
   /** Size of all segments in bytes. */
-  async sizeBytes(): Promise<number> {
-    let bytes = 0
-    for (const segment of this.#segments.all) {
-      bytes += await segment.measure().catch((error: unknown) => {
-        // Deleted meanwhile.
-        if (errorCode(error) === 'ENOENT') return 0
-        throw error
-      })
-    }
-    return bytes
+  sizeBytes(): Promise<number> {
+    return this.#segments.measure()
   }
 
   async describe(): Promise<PartitionDescription> {

@@ -100,9 +100,9 @@ class Recovery {
     const end = openedAt ?? (await this.#recover(listing, segments))
     await this.#rebuildMissingIndexes(listing, segments)
     const logStartOffset = Math.max(this.#request.logStartOffset, segments.first.baseOffset)
-    if (end < logStartOffset) await this.#goOnAt(segments, logStartOffset)
     segments.active.startIndexing(indexIntervalBytes)
     const storedEpoch = await this.#readLeaderEpoch()
+    // The end may have been lost with what was deleted: offsets below the log start are not given again.
     const logEndOffset = Math.max(end, logStartOffset)
     return {
       segments,
@@ -149,11 +149,6 @@ class Recovery {
     if (this.#environment.readOnly) return segment
     await this.#steps.attempt(segment.file.path, () => segment.make())
     return segment
-  }
-
-  /** What was deleted from the end was never on the disk: the offsets below the log start are not given again. */
-  async #goOnAt(segments: SegmentList, logStartOffset: number): Promise<void> {
-    if (!this.#environment.readOnly) segments.push(await this.#newSegment(logStartOffset))
   }
 
   // ----------------------------------------------------------------------------------- trusted

@@ -1,3 +1,4 @@
+import { errorCode } from '../util/error-code.ts'
 import type { Segment } from './segment.ts'
 
 /** The segments of a partition, by rising base offset; the last one is active. Never empty. */
@@ -36,6 +37,18 @@ export class SegmentList {
     return found.baseOffset > segment.baseOffset ? found : this.#segments[index + 1]
   }
 
+  /** As `measure`, of the segments whose size was asked for before, or that were written here. */
+  get knownBytes(): number {
+    return this.#segments.reduce((bytes, each) => bytes + each.knownBytes, 0)
+  }
+
+  /** Size of all in bytes. */
+  async measure(): Promise<number> {
+    let bytes = 0
+    for (const segment of this.#segments) bytes += await segment.measure().catch(zeroIfDeleted)
+    return bytes
+  }
+
   push(segment: Segment): void {
     this.#segments.push(segment)
   }
@@ -55,4 +68,10 @@ export class SegmentList {
     }
     return low
   }
+}
+
+/** A segment may be deleted while the others are measured. */
+function zeroIfDeleted(error: unknown): number {
+  if (errorCode(error) === 'ENOENT') return 0
+  throw error
 }

@@ -359,9 +359,12 @@ suite('recovery', () => {
     assert.equal((await append(log, recordSet('next'))).baseOffset, 8)
     assert.deepEqual(await readValues(log), ['next'])
     await log.close()
-    const again = await openLog(fileSystem, { isClean: true, recoveryPoint: 9, logStartOffset: 8 })
-    assert.deepEqual(await readValues(again), ['next'])
-    await again.close()
+    for (const isClean of [true, false]) {
+      const again = await openLog(fileSystem, { isClean, recoveryPoint: 5, logStartOffset: 8 })
+      assert.deepEqual(await readValues(again), ['next'])
+      assert.equal(again.logEndOffset, 9)
+      await again.close()
+    }
   })
 
   test('takes a log start below the first segment for the first segment', async () => {
