@@ -225,7 +225,9 @@ export class LogCore {
   async #closePartitions(): Promise<Error | undefined> {
     await this.#flusher.close()
     const closing = this.topics.partitions().map((each) => failureOf(each.close()))
-    return (await Promise.all(closing)).find((each) => each !== undefined)
+    const failures = await Promise.all(closing)
+    failures.push(await failureOf(this.environment.files.close()))
+    return failures.find((each) => each !== undefined)
   }
 
   async #markClean(): Promise<void> {

@@ -1,3 +1,4 @@
+import { LogError } from '../errors.ts'
 import type { FileHandle, FileSystem, OpenMode } from '../types.ts'
 import { Semaphore } from '../util/semaphore.ts'
 import { SyncError } from './sync-error.ts'
@@ -22,6 +23,7 @@ export class FileCache {
   readonly #open = new Set<DataFile>()
   #idleWaiters: (() => void)[] = []
   #tick = 0
+  #isClosed = false
 
   constructor(fileSystem: FileSystem, syncs: Semaphore, maxOpenFiles: number) {
     this.fileSystem = fileSystem
@@ -51,8 +53,15 @@ export class FileCache {
     }
   }
 
+  /** Waits for operations under way and closes all handles; none is opened any more, by readers that are late. */
+  async close(): Promise<void> {
+    this.#isClosed = true
+    await Promise.all([...this.#open].map((file) => file.close()))
+  }
+
   /** For `DataFile`: a handle is about to be opened; another one may be closed for it. */
   freePlace(): void {
+    if (this.#isClosed) throw new LogError('CLOSED', 'the log is closed')
     if (this.#open.size >= this.#maxOpenFiles) this.#victim(true)?.closeHandle()
   }
 

@@ -1,0 +1,26 @@
+import assert from 'node:assert/strict'
+import { test } from 'node:test'
+import { Log } from '../../src/index.ts'
+import { MemoryFileSystem } from '../../src/testing/index.ts'
+import { WatchedFileSystem } from '../support/watched-file-system.ts'
+
+test('a page that is read while the log closes leaves no file open', async () => {
+  const fileSystem = new WatchedFileSystem(new MemoryFileSystem())
+  const topics = { t: { value: 'bytes', segmentBytes: 400_000 } } as const
+  const writer = await Log.open('log', { fileSystem, topics })
+  for (let i = 0; i < 20; i += 1) await writer.produce('t', { value: Buffer.alloc(100_000, i) })
+  await writer.close()
+  for (let turns = 0; turns < 30; turns += 1) {
+    const log = await Log.open('log', { fileSystem, topics })
+    const reading = Promise.allSettled(
+      [0, 5, 10, 15, 19].map((offset) => log.fetch('t', { partition: 0, offset })),
+    )
+    for (let turn = 0; turn < turns; turn += 1) await null
+    await log.close()
+    for (const each of await reading) {
+      if (each.status === 'rejected') assert.equal(each.reason.code, 'CLOSED')
+      else assert.ok(each.value.records.length > 0)
+    }
+    assert.equal(fileSystem.openLogs.now, 0)
+  }
+})
