@@ -9,6 +9,7 @@ import type {
   OffsetCommit,
   ResetTo,
 } from './groups/types.ts'
+import { refuseInternal } from './log/group-offsets.ts'
 import type { BackgroundFailure, LogCore } from './log/log-core.ts'
 import type { OpenedLog, TopicAlteration } from './log/open-log.ts'
 import { openLog } from './log/open-log.ts'
@@ -192,6 +193,7 @@ export class Log<T extends object = AnyTopics> extends EventEmitter<LogEvents> {
     { partition, before }: { readonly partition: number; readonly before: number },
   ): Promise<{ readonly logStartOffset: number }> {
     this.#requireWritable()
+    refuseInternal(topic, 'shortened')
     const log = this.#core.topics.get(topic).partition(partition)
     checkInteger('before', before, 0, log.highWatermark)
     await this.#core.deleteRecords(log, before)
@@ -205,6 +207,7 @@ export class Log<T extends object = AnyTopics> extends EventEmitter<LogEvents> {
    */
   async createTopic(name: string, declaration?: TopicDeclaration): Promise<void> {
     this.#requireWritable()
+    refuseInternal(name, 'created')
     await this.#core.topics.create(resolveDeclaration(name, declaration))
   }
 
@@ -223,7 +226,7 @@ export class Log<T extends object = AnyTopics> extends EventEmitter<LogEvents> {
       topicId: topic.topicId,
       internal: name === OFFSETS_TOPIC,
       key: topic.codec.key,
-      serializer: topic.codec.serializer.name,
+      serializer: this.#core.topics.store.get(name)?.serializer ?? topic.codec.serializer.name,
       config: { ...topic.config },
       partitions: await Promise.all(topic.partitions.map((partition) => partition.describe())),
     }
@@ -232,19 +235,21 @@ export class Log<T extends object = AnyTopics> extends EventEmitter<LogEvents> {
   /** Changes what is given of a topic's configuration; the rest stays. */
   async alterTopic(name: TopicName<T>, config: Partial<TopicConfig>): Promise<void> {
     this.#requireWritable()
+    refuseInternal(name, 'altered')
     await this.#core.topics.alter(name, config)
   }
 
   /** Raises the number of partitions to `partitions`. Keys may then go to other partitions than before. */
   async addPartitions(name: TopicName<T>, partitions: number): Promise<void> {
     this.#requireWritable()
+    refuseInternal(name, 'given more partitions')
     await this.#core.topics.addPartitions(name, partitions)
   }
 
   /** Deletes a topic with its records and the offsets that groups have committed for it. */
   async deleteTopic(name: TopicName<T>): Promise<void> {
     this.#requireWritable()
-    this.#refuseInternal(name)
+    refuseInternal(name, 'deleted')
     await this.#core.topics.delete(name)
   }
 
@@ -338,10 +343,6 @@ export class Log<T extends object = AnyTopics> extends EventEmitter<LogEvents> {
     this.#requireOpen()
     if (this.#core.environment.readOnly) throw readOnly()
     if (this.#core.failure !== undefined) throw this.#core.failure
-  }
-
-  #refuseInternal(name: string): void {
-    if (name === OFFSETS_TOPIC) throw new TypeError(`${OFFSETS_TOPIC} cannot be deleted`)
   }
 }
 

@@ -8,7 +8,6 @@ import type { ResetRange } from '../groups/reset.ts'
 import { planReset } from '../groups/reset.ts'
 import type {
   CommitAcknowledgement,
-  CommittedOffset,
   GroupDescription,
   GroupLag,
   GroupOffset,
@@ -30,6 +29,11 @@ export const OFFSETS_DECLARATION: ResolvedDeclaration = resolveDeclaration(OFFSE
   partitions: 1,
   durability: 'os',
 })
+
+/** What a caller changed about `__consumer_offsets` would lose committed offsets: its partition count says where a group's are. */
+export function refuseInternal(topic: string, what: string): void {
+  if (topic === OFFSETS_TOPIC) throw new TypeError(`${OFFSETS_TOPIC} cannot be ${what}`)
+}
 
 export interface GroupOffsetsOptions {
   readonly topics: TopicRegistry
@@ -81,14 +85,6 @@ export class GroupOffsets {
 
   async committed(group: string): Promise<GroupOffset[]> {
     return (await this.#current())?.offsetsOf(group) ?? []
-  }
-
-  async committedOffset(
-    group: string,
-    topic: string,
-    partition: number,
-  ): Promise<CommittedOffset | undefined> {
-    return (await this.#current())?.committed(group, topic, partition)
   }
 
   async groups(): Promise<string[]> {

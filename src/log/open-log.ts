@@ -18,7 +18,7 @@ import { systemClock } from '../util/clock.ts'
 import { isDiskFull } from '../util/error-code.ts'
 import { Semaphore } from '../util/semaphore.ts'
 import { DataDirectory } from './data-directory.ts'
-import { OFFSETS_DECLARATION } from './group-offsets.ts'
+import { OFFSETS_DECLARATION, refuseInternal } from './group-offsets.ts'
 import { LogCore } from './log-core.ts'
 import { TopicFiles } from './topic-files.ts'
 
@@ -55,6 +55,7 @@ export async function openLog(
   const options = resolveLogOptions(input)
   const declared = new Map<string, ResolvedDeclaration>()
   for (const [name, declaration] of Object.entries(options.topics)) {
+    refuseInternal(name, 'declared')
     declared.set(name, resolveDeclaration(name, declaration))
   }
   const syncs = new Semaphore(options.maxConcurrentSyncs)

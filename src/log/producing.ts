@@ -15,6 +15,7 @@ import { StickyPartitioner } from '../topics/sticky-partitioner.ts'
 import { newTopic } from '../topics/stored-topic.ts'
 import { resolveDeclaration } from '../topics/topic-definition.ts'
 import type { Acknowledgement, BatchAcknowledgement, ProduceRecord } from '../types.ts'
+import { refuseInternal } from './group-offsets.ts'
 import type { LogCore } from './log-core.ts'
 import { codecOf } from './topic-registry.ts'
 
@@ -40,6 +41,7 @@ export class Producing {
       if (this.#core.environment.readOnly) {
         throw new LogError('READ_ONLY', 'the log was opened with readOnly')
       }
+      refuseInternal(name, 'produced to')
       const topic = this.#core.topics.find(name)
       if (topic === undefined) return this.#toUnknown(name, records, given)
       const { codec, sticky, partitions } = topic

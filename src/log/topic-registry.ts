@@ -129,10 +129,12 @@ export class TopicRegistry {
   create(declared: ResolvedDeclaration): Promise<void> {
     return this.#changes.run(async () => {
       const { topic, created } = await this.#store.create(declared, newTopicId())
-      this.#declared.set(topic.name, { ...declared })
+      const open = this.#topics.get(topic.name)
+      const merged = withFunctionsOf(this.#declared.get(topic.name), declared)
+      this.#declared.set(topic.name, merged)
       // A topic that is stored but not open: its directories could not be made the last time.
-      if (created || !this.#topics.has(topic.name)) await this.#openNew(topic, 0)
-      else this.#declareAgain(topic, declared)
+      if (created || open === undefined) await this.#openNew(topic, 0)
+      else open.codec = codecOf(topic, merged)
     })
   }
 
@@ -232,7 +234,7 @@ export class TopicRegistry {
     for (const topic of this.list()) topic.leave('closed')
   }
 
-  /** True for a partition of a topic that was deleted: its failures are of no interest any more. */
+  /** True for a partition of a topic that was deleted, until it is made anew: its failures are of no interest any more. */
   isDeleting(name: string): boolean {
     return this.#deletingPartitions.has(name)
   }
@@ -260,6 +262,7 @@ export class TopicRegistry {
 
   #openPartition(topic: StoredTopic, partition: number, state: OpenState): Promise<PartitionLog> {
     const name = `${topic.name}-${partition}`
+    this.#deletingPartitions.delete(name)
     return PartitionLog.open({
       environment: this.#environment,
       topic: topic.name,
@@ -277,12 +280,15 @@ export class TopicRegistry {
     const codec = codecOf(stored, this.#declared.get(stored.name))
     this.#topics.set(stored.name, new Topic(codec, stored.topicId, config, partitions, Math.random))
   }
+}
 
-  /** A second creator of the same topic may bring the schema and the partitioner that the first one had not. */
-  #declareAgain(stored: StoredTopic, declared: ResolvedDeclaration): void {
-    const topic = this.#topics.get(stored.name)
-    if (topic !== undefined) topic.codec = codecOf(stored, declared)
-  }
+/** A second creator may bring the schema and the partitioner that the first one had not; one who brings none takes none away. */
+function withFunctionsOf(
+  before: ResolvedDeclaration | undefined,
+  declared: ResolvedDeclaration,
+): ResolvedDeclaration {
+  const { schema = before?.schema, partitioner = before?.partitioner } = declared
+  return { ...declared, schema, partitioner }
 }
 
 /** A stored name without its functions: values are handed out, and taken, as bytes. */

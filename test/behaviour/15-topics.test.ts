@@ -5,6 +5,7 @@ import type {
   Log,
   LogError,
   Serializer,
+  StandardSchemaV1,
   TopicAlteration,
   TopicDeclaration,
 } from '../../src/index.ts'
@@ -126,6 +127,26 @@ suite('creating a topic', () => {
       await log.createTopic('t', { ...declaration, retentionBytes: -1, value: 'msgpack' })
       assert.deepEqual(log.topics(), ['t'])
       assert.equal((await log.describeTopic('t')).partitions.length, 2)
+    },
+  )
+
+  onDiskAndInMemory(
+    'twice keeps the schema and the partitioner that the first creator brought',
+    async (place) => {
+      const schema: StandardSchemaV1 = {
+        '~standard': {
+          version: 1,
+          vendor: 'test',
+          validate: (value) => (value === 'good' ? { value } : { issues: [{ message: 'bad' }] }),
+        },
+      }
+      const log = await place.open()
+      await log.createTopic('t', { partitions: 3, value: schema, partitioner: () => 2 })
+      await log.createTopic('t', { partitions: 3 })
+      await assert.rejects(log.produce('t', { value: 'bad' }), { code: 'VALIDATION_FAILED' })
+      assert.equal((await log.produce('t', { value: 'good' })).partition, 2)
+      await log.createTopic('t', { partitions: 3, partitioner: () => 1 })
+      assert.equal((await log.produce('t', { value: 'good' })).partition, 1)
     },
   )
 
@@ -287,7 +308,7 @@ suite('a topic that open declares', () => {
       const log = await place.open({ topics: { t: { value: named('mine') } } })
       await log.produce('t', { value: 'abc' })
       const again = await place.reopen(log, {})
-      assert.equal((await again.describeTopic('t')).serializer, 'bytes')
+      assert.equal((await again.describeTopic('t')).serializer, 'mine', 'the stored name')
       const { records } = await again.fetch('t', { partition: 0, offset: 0 })
       assert.deepEqual(
         records.map(({ value }) => value),
@@ -467,14 +488,6 @@ suite('deleting a topic', () => {
     },
   )
 
-  onDiskAndInMemory('refuses the internal topic', async (place) => {
-    const log = await place.open({ topics: { t: {} } })
-    await log.commitOffset('g', { topic: 't', partition: 0, offset: 0 })
-    await assert.rejects((log as unknown as Log).deleteTopic('__consumer_offsets'), TypeError)
-    assert.deepEqual(log.topics(), ['t'], 'it is not listed')
-    assert.equal((await log.describeTopic('__consumer_offsets')).internal, true)
-  })
-
   onDiskAndInMemory('can be done again where the disk had refused it', async (place) => {
     const log = await place.open({ topics: { t: {} } })
     await log.produce('t', { value: 1 })
@@ -552,5 +565,35 @@ suite('a partition that is not there', () => {
     ]
     for (const call of calls)
       await assert.rejects(call, { name: 'LogError', code: 'UNKNOWN_PARTITION' })
+  })
+})
+
+suite('the internal topic', () => {
+  const INTERNAL = '__consumer_offsets'
+
+  onDiskAndInMemory('is described, not listed, and changed by no call', async (place) => {
+    const log = (await place.open({ topics: { t: {} } })) as unknown as Log
+    await log.commitOffset('g', { topic: 't', partition: 0, offset: 0 })
+    const changes: Record<string, () => Promise<unknown>> = {
+      create: () => log.createTopic(INTERNAL, { partitions: 50 }),
+      alter: () => log.alterTopic(INTERNAL, { retentionMs: 1 }),
+      add: () => log.addPartitions(INTERNAL, 50),
+      shorten: () => log.deleteRecords(INTERNAL, { partition: 0, before: 1 }),
+      produce: () => log.produce(INTERNAL, { value: new Uint8Array(1) }),
+      delete: () => log.deleteTopic(INTERNAL),
+    }
+    for (const [name, change] of Object.entries(changes)) {
+      await assert.rejects(change(), TypeError, name)
+    }
+    assert.deepEqual(log.topics(), ['t'])
+    const { internal, partitions } = await log.describeTopic(INTERNAL)
+    assert.deepEqual({ internal, partitions: partitions.length }, { internal: true, partitions: 1 })
+    await log.close()
+    const again = await place.open()
+    assert.equal((await again.committedOffsets('g')).length, 1)
+  })
+
+  onDiskAndInMemory('is not declared', async (place) => {
+    await assert.rejects(place.open({ topics: { [INTERNAL]: { partitions: 50 } } }), TypeError)
   })
 })

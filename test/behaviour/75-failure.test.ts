@@ -499,6 +499,19 @@ describe('a failure in the background', () => {
     await assert.rejects(log.close())
   })
 
+  test('of a topic that was deleted and made anew is told', async () => {
+    const { fileSystem, log, failures } = await open()
+    await log.deleteTopic('safe')
+    await log.createTopic('safe', { value: 'string' })
+    failSyncs(fileSystem, 'safe')
+    await assert.rejects(log.produce('safe', { value: 'a' }), STORAGE_FAILED)
+    assert.deepEqual(
+      failures.map(({ topic, partition }) => [topic, partition]),
+      [['safe', 0]],
+    )
+    await assert.rejects(log.close())
+  })
+
   test('while opening does not stop the open: reads go on, writes are refused, and it is told', async () => {
     const { fileSystem, log } = await open()
     await log.produce('quick', { value: 'a' })
