@@ -84,6 +84,15 @@ function expected(
   }
 }
 
+/** A commit of some offset, with some metadata, for some partition. */
+async function commitOnce(log: RandomLog, random: () => number): Promise<void> {
+  const topic = TOPIC_NAMES[randomInteger(random, TOPIC_NAMES.length)] ?? 'created.os'
+  const partition = randomInteger(random, PARTITIONS)
+  const metadata = 'm'.repeat(randomInteger(random, 50))
+  const commit = { topic, partition, offset: randomInteger(random, 1000), metadata }
+  await log.commitOffset(`group-${randomInteger(random, 5)}`, commit)
+}
+
 /** One call to `produce`, of one record or of several, at the topic's durability or another. */
 async function produceOnce(log: RandomLog, random: () => number): Promise<ExpectedRecord[]> {
   const topic = TOPIC_NAMES[randomInteger(random, TOPIC_NAMES.length)] ?? 'created.os'
@@ -103,7 +112,7 @@ async function produceOnce(log: RandomLog, random: () => number): Promise<Expect
   return records.map((record, at) => expected(topic, partition, baseOffset + at, record))
 }
 
-/** Bursts of concurrent calls; `tell` is given what each acknowledged, as soon as it did. */
+/** Bursts of concurrent calls, commits of offsets among them; `tell` is given what each acknowledged, as soon as it did. */
 export async function produceRandomly(
   log: RandomLog,
   seed: number,
@@ -111,10 +120,12 @@ export async function produceRandomly(
   tell: (records: readonly ExpectedRecord[]) => void,
 ): Promise<void> {
   const random = seededRandom(seed)
+  await commitOnce(log, random)
   for (let burst = 0; burst < bursts; burst += 1) {
-    const calls = Array.from({ length: 1 + randomInteger(random, 12) }, async () =>
-      tell(await produceOnce(log, random)),
-    )
+    const calls = Array.from({ length: 1 + randomInteger(random, 12) }, async () => {
+      if (random() < 0.1) await commitOnce(log, random)
+      else tell(await produceOnce(log, random))
+    })
     await Promise.all(calls)
   }
 }
@@ -132,15 +143,18 @@ export async function deleteSomeRecords(log: RandomLog, seed: number): Promise<v
   }
 }
 
+const PARTITION_NAMES = [
+  ...TOPIC_NAMES.flatMap((topic) => Array.from({ length: PARTITIONS }, (_, n) => `${topic}-${n}`)),
+  '__consumer_offsets-0',
+]
+
 export const partitionDirectories = (directory: string): string[] =>
-  TOPIC_NAMES.flatMap((topic) =>
-    Array.from({ length: PARTITIONS }, (_, n) => path.join(directory, `${topic}-${n}`)),
-  )
+  PARTITION_NAMES.map((name) => path.join(directory, name))
 
 /** The records of one partition by offset: whose offsets must have no gap, and the timestamp type that of the topic. */
 function recordsOf(dump: Dump, directory: string): Map<number, DumpedRecord> {
   const name = path.basename(directory)
-  const type = name.startsWith('created') ? 'CreateTime' : 'LogAppendTime'
+  const type = name.startsWith('appended') ? 'LogAppendTime' : 'CreateTime'
   const files = [...dump].filter(([file]) => path.dirname(file) === directory)
   const batches = files.sort(([a], [b]) => (a < b ? -1 : 1)).flatMap(([, each]) => each)
   const records = new Map<number, DumpedRecord>()
