@@ -117,14 +117,9 @@ export class Appender {
     return this.offsets.syncedOffset
   }
 
-  /** Resolves when nothing waits to be written any more, and nothing is being written. */
-  async written(): Promise<void> {
-    while (!this.#isIdle()) {
-      await new Promise<void>((resolve) => {
-        this.#idleWaiters.push(resolve)
-        this.#schedule()
-      })
-    }
+  /** Resolves when all calls made so far are written, or have failed. */
+  written(): Promise<void> {
+    return this.#idle(() => {})
   }
 
   /** Waits for all calls made so far, then runs `seal`. Calls that come later are refused. */
@@ -135,20 +130,41 @@ export class Appender {
         await seal()
       } finally {
         this.#failure ??= new LogError('CLOSED', `${this.#target.name}: the log is closed`)
+        // Those that came meanwhile.
+        this.#failPending(this.#failure)
       }
     })
   }
 
   /** Runs `section` while nothing is written: for rolls that are asked for, and for the close. */
   async exclusively<T>(section: () => Promise<T>): Promise<T> {
-    while (!this.#isIdle()) await this.written()
-    if (this.#failure !== undefined) throw this.#failure
-    this.#isWriting = true
+    await this.#idle(() => {
+      this.#isWriting = true
+    })
     try {
+      if (this.#failure !== undefined) throw this.#failure
       return await section()
     } finally {
       this.#endWriting()
     }
+  }
+
+  /**
+   * Calls `reached` when nothing waits to be written and nothing is being written, in that very moment: who came to it
+   * by a promise would find the next calls there, again and again. Resolves after it.
+   */
+  #idle(reached: () => void): Promise<void> {
+    if (this.#isIdle()) {
+      reached()
+      return Promise.resolve()
+    }
+    return new Promise((resolve) => {
+      this.#idleWaiters.push(() => {
+        reached()
+        resolve()
+      })
+      this.#schedule()
+    })
   }
 
   /** The partition takes no more records; those that wait fail. */
@@ -379,10 +395,12 @@ export class Appender {
     return !isWaiting && this.#writing.length === 0 && !this.#isWriting
   }
 
+  /** One after another: who is woken may begin to write. */
   #wakeIdle(): void {
-    if (this.#idleWaiters.length === 0 || !this.#isIdle()) return
-    const waiters = this.#idleWaiters
-    this.#idleWaiters = []
-    for (const wake of waiters) wake()
+    while (this.#isIdle()) {
+      const wake = this.#idleWaiters.shift()
+      if (wake === undefined) return
+      wake()
+    }
   }
 }

@@ -176,6 +176,9 @@ export class PartitionLog implements AppendTarget {
 
   /** Makes everything written so far durable; answers with the offset below which all is on the disk. */
   async flush(): Promise<number> {
+    // What recovery kept and could not write again is not on the disk, though a sync of the file would succeed.
+    const isOwed = !this.isPrepared && this.syncedOffset < this.logEndOffset
+    if (isOwed && this.failure === undefined) await this.prepare()
     const synced = await this.#appender.sync()
     const { active } = this
     try {

@@ -1,0 +1,111 @@
+// What a close, a flush and a deletion owe to the calls that they meet.
+import assert from 'node:assert/strict'
+import { suite, test } from 'node:test'
+import type { PartitionLog } from '../../src/storage/partition-log.ts'
+import { FaultFileSystem } from '../support/fault-file-system.ts'
+import type { TestCall } from '../support/storage-environment.ts'
+import {
+  append,
+  appendAll,
+  openLog,
+  recordSet,
+  startAppend,
+  until,
+} from '../support/storage-environment.ts'
+
+const LOG_0 = '/data/t-0/00000000000000000000.log'
+
+function values(count: number): string[] {
+  return Array.from({ length: count }, (_, index) => `value ${index}`)
+}
+
+/** Produces one record after another until told to stop. */
+function busyProducer(log: PartitionLog): { stop: () => Promise<void> } {
+  let isStopped = false
+  const produce = async (): Promise<void> => {
+    while (!isStopped) await append(log, recordSet('busy'), { durability: 'os' })
+  }
+  const running = produce()
+  return {
+    stop: async () => {
+      isStopped = true
+      await running
+    },
+  }
+}
+
+suite('calls that meet a close', () => {
+  test('a call made while the close seals the files is refused with CLOSED', async () => {
+    const fileSystem = new FaultFileSystem()
+    const log = await openLog(fileSystem)
+    await append(log, recordSet('first'))
+    let hasClosed = false
+    const closing = log.close().then(() => {
+      hasClosed = true
+    })
+    const late: TestCall[] = []
+    await until(() => {
+      late.push(startAppend(log, recordSet('late')))
+      return hasClosed
+    })
+    await closing
+    const outcomes = await Promise.allSettled(late.map(({ done }) => done))
+    const refused = outcomes.filter((each) => each.status === 'rejected')
+    assert.ok(refused.length > 0)
+    for (const { reason } of refused) assert.equal(reason.code, 'CLOSED')
+    const acknowledged = outcomes.length - refused.length
+    assert.equal(log.logEndOffset, 1 + acknowledged, 'nothing is written for a refused call')
+  })
+})
+
+suite('a partition that is written to without a pause', () => {
+  test('comes to wait for what was written before', { timeout: 20_000 }, async () => {
+    const log = await openLog(new FaultFileSystem(), { config: { durability: 'os' } })
+    const producers = Array.from({ length: 4 }, () => busyProducer(log))
+    await log.written()
+    await Promise.all(producers.map((each) => each.stop()))
+    await log.close()
+  })
+
+  test('comes to a roll that is asked for', { timeout: 20_000 }, async () => {
+    const log = await openLog(new FaultFileSystem(), { config: { durability: 'os' } })
+    const producers = Array.from({ length: 4 }, () => busyProducer(log))
+    await append(log, recordSet('first'))
+    const baseOffset = await log.rollNow()
+    assert.ok(baseOffset > 0)
+    await Promise.all(producers.map((each) => each.stop()))
+    await log.close()
+  })
+
+  test('comes to two rolls asked for at once, one after the other', async () => {
+    const log = await openLog(new FaultFileSystem(), { config: { durability: 'os' } })
+    await append(log, recordSet('first'))
+    const pending = startAppend(log, recordSet('second'), { durability: 'os' })
+    const bases = await Promise.all([log.rollNow(), log.rollNow()])
+    await pending.done
+    assert.deepEqual(bases, [2, 2])
+    await log.close()
+  })
+})
+
+suite('a flush before recovery could write again what it kept', () => {
+  test('tells nothing to be on the disk that was not written again', async () => {
+    const before = new FaultFileSystem()
+    const log = await openLog(before, { config: { durability: 'os' } })
+    await appendAll(log, values(10), { durability: 'os' })
+    // The process before may have seen a sync fail: what is read back need not be on the disk.
+    const fileSystem = before.processKill()
+    const takeBack = fileSystem.failWhen(({ name, path }) =>
+      name === 'write' && path === LOG_0 ? 'ENOSPC' : undefined,
+    )
+    const reopened = await openLog(fileSystem)
+    assert.equal(reopened.syncedOffset, 0)
+    await assert.rejects(reopened.flush(), { code: 'DISK_FULL', retryable: true })
+    assert.equal(reopened.syncedOffset, 0)
+    assert.equal(reopened.highWatermark, 0)
+    takeBack()
+    assert.equal(await reopened.flush(), 10)
+    assert.equal(reopened.highWatermark, 10)
+    await reopened.close()
+  })
+})
