@@ -44,7 +44,7 @@ import type {
   TopicConfig,
   TopicDescription,
 } from './types.ts'
-import { checkInteger } from './util/check.ts'
+import { checkFields, checkInteger } from './util/check.ts'
 
 export type {
   CommitAcknowledgement,
@@ -60,6 +60,9 @@ export type {
 } from './groups/types.ts'
 export type { BackgroundFailure } from './log/log-core.ts'
 export type { TopicAlteration } from './log/open-log.ts'
+
+const LOOKUP_FIELDS: ReadonlySet<string> = new Set(['partition', 'timestamp'])
+const DELETION_FIELDS: ReadonlySet<string> = new Set(['partition', 'before'])
 
 /** What a log tells of itself. */
 export interface LogEvents {
@@ -170,9 +173,10 @@ export class Log<T extends object = AnyTopics> extends EventEmitter<LogEvents> {
   /** The first offset whose record has a timestamp (milliseconds) >= `timestamp`; undefined where there is none. */
   async offsetForTimestamp(
     topic: TopicName<T>,
-    { partition, timestamp }: { readonly partition: number; readonly timestamp: number },
+    at: { readonly partition: number; readonly timestamp: number },
   ): Promise<number | undefined> {
     this.#requireOpen()
+    const { partition, timestamp } = checkFields('offsetForTimestamp', at, LOOKUP_FIELDS)
     checkInteger('timestamp', timestamp, 0)
     return await this.#core.topics.get(topic).partition(partition).offsetForTime(timestamp)
   }
@@ -190,9 +194,10 @@ export class Log<T extends object = AnyTopics> extends EventEmitter<LogEvents> {
   /** Deletes the records below an offset (at most the high watermark): readers begin there, whole segments go. */
   async deleteRecords(
     topic: TopicName<T>,
-    { partition, before }: { readonly partition: number; readonly before: number },
+    records: { readonly partition: number; readonly before: number },
   ): Promise<{ readonly logStartOffset: number }> {
     this.#requireWritable()
+    const { partition, before } = checkFields('deleteRecords', records, DELETION_FIELDS)
     refuseInternal(topic, 'shortened')
     const log = this.#core.topics.get(topic).partition(partition)
     checkInteger('before', before, 0, log.highWatermark)

@@ -117,6 +117,8 @@ for (const [name, below] of [
 test('options of the log that are no numbers are held to their types', () => {
   refuses(() => resolveLogOptions(loose('x')), TypeError, 'an object')
   refuses(() => resolveLogOptions(loose({ topics: 1 })), TypeError, 'topics is 1')
+  refuses(() => resolveLogOptions(loose({ topics: [{}] })), TypeError, 'topics is an array')
+  refuses(() => resolveLogOptions(loose({ topics: new Map() })), TypeError, 'topics is an object')
   refuses(
     () => resolveLogOptions(loose({ durability: 'none' })),
     RangeError,

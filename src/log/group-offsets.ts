@@ -20,6 +20,7 @@ import type { Topic } from '../topics/topic.ts'
 import type { ResolvedDeclaration } from '../topics/topic-definition.ts'
 import { resolveDeclaration } from '../topics/topic-definition.ts'
 import type { Clock, Durability, ResetOffset } from '../types.ts'
+import { wrongType } from '../util/check.ts'
 import type { TopicRegistry } from './topic-registry.ts'
 
 /** How `__consumer_offsets` is made; an existing directory's partition count rules. */
@@ -84,6 +85,7 @@ export class GroupOffsets {
   }
 
   async committed(group: string): Promise<GroupOffset[]> {
+    checkGroupName(group)
     return (await this.#current())?.offsetsOf(group) ?? []
   }
 
@@ -92,6 +94,7 @@ export class GroupOffsets {
   }
 
   async describe(group: string): Promise<GroupDescription> {
+    checkGroupName(group)
     const store = await this.#current()
     const description = store?.describe(group)
     if (description === undefined || description.state === 'Dead') throw unknownGroup(group)
@@ -99,6 +102,7 @@ export class GroupOffsets {
   }
 
   async delete(group: string): Promise<void> {
+    checkGroupName(group)
     const store = await this.#current()
     if (store === undefined) throw unknownGroup(group)
     await store.deleteGroup(group)
@@ -115,6 +119,7 @@ export class GroupOffsets {
 
   /** Lag in the partitions where the group has committed. */
   async lag(group: string): Promise<GroupLag> {
+    checkGroupName(group)
     const store = await this.#current()
     const offsets = store?.offsetsOf(group) ?? []
     if (offsets.length === 0 && !(store?.groups().includes(group) ?? false))
@@ -149,6 +154,10 @@ export class GroupOffsets {
     partitions: readonly number[] | undefined,
     to: ResetTo,
   ): Promise<OffsetCommit[]> {
+    checkGroup(group)
+    if (partitions !== undefined && !Array.isArray(partitions)) {
+      throw wrongType('partitions', partitions, 'an array of partition numbers')
+    }
     const ranges: ResetRange[] = []
     for (const number of partitions ?? topic.partitions.keys()) {
       const log = topic.partition(number)
@@ -219,6 +228,11 @@ export class GroupOffsets {
     const partitions = topic.partitions.map((partition) => new OffsetsLog(partition))
     return OffsetStore.load({ partitions, clock, onError })
   }
+}
+
+/** A group that is only asked for may have any name: Kafka's simple consumers commit for the empty one. */
+function checkGroupName(group: unknown): void {
+  if (typeof group !== 'string') throw wrongType('group', group, 'a string')
 }
 
 function unknownGroup(group: string): LogError {

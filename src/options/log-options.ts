@@ -5,7 +5,9 @@ import {
   checkHasMethod,
   checkNames,
   checkObject,
+  isFieldsObject,
   optionalInteger,
+  wrongType,
   wrongValue,
 } from '../util/check.ts'
 import { DURABILITIES } from './shared.ts'
@@ -80,7 +82,7 @@ export function resolveLogOptions(input?: LogOptions): ResolvedLogOptions {
   checkHasMethod('fileSystem', given.fileSystem, 'openSync', 'a FileSystem')
   checkHasMethod('clock', given.clock, 'setTimer', 'a Clock')
   return {
-    topics: (checkObject('topics', given.topics) ?? {}) as Readonly<Record<string, unknown>>,
+    topics: declarations(given.topics),
     durability: checkChoice('durability', given.durability, 'disk', DURABILITIES),
     autoCreateTopics: checkBoolean('autoCreateTopics', given.autoCreateTopics, false),
     maxPendingBytes: optionalInteger('maxPendingBytes', given.maxPendingBytes, 32 * MIB, 1),
@@ -100,6 +102,12 @@ export function resolveLogOptions(input?: LogOptions): ResolvedLogOptions {
     fileSystem: given.fileSystem,
     clock: given.clock,
   }
+}
+
+function declarations(given: unknown): Readonly<Record<string, unknown>> {
+  if (given === undefined) return {}
+  if (isFieldsObject(given)) return given as Readonly<Record<string, unknown>>
+  throw wrongType('topics', given, 'an object with declarations by topic name')
 }
 
 function delayMs(name: string, value: unknown, fallback: number): number {

@@ -25,6 +25,24 @@ export function checkObject(where: string, given: unknown): object | undefined {
   throw wrongType(where, given, 'an object')
 }
 
+/** The named fields of a call that cannot do without them. */
+export function checkFields<Given>(
+  where: string,
+  given: Given,
+  names: ReadonlySet<string>,
+): Given & object {
+  if (typeof given !== 'object' || given === null) {
+    throw wrongType(`what ${where} is given`, given, `an object with ${[...names].join(' and ')}`)
+  }
+  checkNames(where, given, names)
+  return given
+}
+
+/** An object whose fields are what it says; the content of an array, a Map or the like is elsewhere. */
+export function isFieldsObject(value: unknown): value is object {
+  return typeof value === 'object' && value !== null && !(Symbol.iterator in value)
+}
+
 /** A safe integer in a range. */
 export function checkInteger(
   name: string,

@@ -297,6 +297,14 @@ for (const { name, make } of PLACES) {
       await check(again)
     })
 
+    test('a group whose name is no string is refused', async (t) => {
+      await using log = await openAt(await make(t), { topics: { orders: {} } })
+      const group = undefined as unknown as string
+      for (const call of ['committedOffsets', 'describeGroup', 'deleteGroup', 'lag'] as const) {
+        await assert.rejects(log[call](group), /group is undefined; it must be a string/, call)
+      }
+    })
+
     test('what is asked of a group that nobody knows is refused', async (t) => {
       await using log = await openAt(await make(t), { topics: { orders: {} } })
       for (const isThereAnyGroup of [false, true]) {
@@ -371,6 +379,9 @@ for (const { name, make } of PLACES) {
       })
       await assert.rejects(log.resetOffsets('g', 'orders', 'middle' as 'latest'), TypeError)
       await assert.rejects(log.resetOffsets('g', 'orders', { offset: -1 }), RangeError)
+      const one = 0 as unknown as number[]
+      await assert.rejects(log.resetOffsets('g', 'orders', 'earliest', one), /partitions is 0/)
+      await assert.rejects(log.resetOffsets('', 'orders', 'earliest'), RangeError)
       assert.deepEqual(await log.groups(), [])
     })
   })

@@ -267,6 +267,13 @@ for (const { name, make } of PLACES) {
       assert.deepEqual(await offsetsOf(log), range(3, 5))
       await assert.rejects(log.deleteRecords('events', { partition: 0, before: 6 }), RangeError)
       await assert.rejects(log.deleteRecords('events', { partition: 0, before: -1 }), RangeError)
+      const misspelt = { partition: 0, before: 1, after: 1 }
+      await assert.rejects(log.deleteRecords('events', misspelt), /unknown option after/)
+      const none = undefined as unknown as { partition: number; before: number }
+      await assert.rejects(log.deleteRecords('events', none), {
+        name: 'TypeError',
+        message: /an object with partition and before/,
+      })
       await assert.rejects(log.deleteRecords('events', { partition: 1, before: 0 }), {
         code: 'UNKNOWN_PARTITION',
       })
