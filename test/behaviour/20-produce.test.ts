@@ -95,6 +95,8 @@ suite('an acknowledgement', () => {
         acknowledged += 1
       }),
     )
+    const file = place.path('t-0', `${'0'.repeat(20)}.log`)
+    while ((await place.fileSystem.stat(file))?.size === 0) await nextTurn()
     for (let turn = 0; turn < 20; turn += 1) await nextTurn()
     assert.equal(acknowledged, 0)
     assert.deepEqual(
