@@ -571,6 +571,33 @@ suite('a recovery that is itself cut', () => {
   })
 })
 
+suite('a recovery on a disk that fails at random', () => {
+  test('serves nothing that a power cut then takes, and is done by a later one', async () => {
+    let failures = 0
+    for (let seed = 0; seed < 120; seed += 1) {
+      const first = new FaultFileSystem()
+      const log = await openLog(first, { config: SMALL_SEGMENTS })
+      await appendAll(log, values(30))
+      await appendAll(log, values(10, 30), { durability: 'os' })
+      const killed = first.processKill()
+      const heal = killed.failAtRandom(seed, 0.08, seed % 2 === 0 ? 'EIO' : 'ENOSPC')
+      const again = await openLog(killed, { config: SMALL_SEGMENTS }).catch(() => undefined)
+      const served = again === undefined ? [] : await readValues(again)
+      if (again?.failure !== undefined) failures += 1
+      assert.deepEqual(served, values(served.length))
+      heal()
+      const next = killed.powerCut({ seed })
+      const third = await openLog(next, { config: SMALL_SEGMENTS })
+      const read = await readValues(third)
+      assert.ok(read.length >= Math.max(30, served.length), `seed ${seed}`)
+      assert.deepEqual(read, values(read.length))
+      await append(third, recordSet('next'))
+      await third.close()
+    }
+    assert.ok(failures > 20)
+  })
+})
+
 suite('the leader epoch', () => {
   test('is written before the first append, and is the one of what a broker wrote', async () => {
     const fileSystem = new MemoryFileSystem()
