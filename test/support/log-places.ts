@@ -1,5 +1,6 @@
 // Where tests over the public face run: on the disk and in memory, with the same promises.
-import { cp, mkdtemp, rm } from 'node:fs/promises'
+import { cpSync } from 'node:fs'
+import { mkdtemp, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import path from 'node:path'
 import { setImmediate as nextTurn } from 'node:timers/promises'
@@ -47,10 +48,19 @@ export async function diskPlace(t: AfterHook): Promise<Place> {
 /** A directory on the disk; copies of it stand beside it. */
 export function placeAt(directory: string): Place {
   const killed = async (): Promise<Place> => {
-    const copy = await mkdtemp(`${directory}-`)
-    await cp(directory, copy, { recursive: true, preserveTimestamps: true })
-    await removeLock(nodeFileSystem, copy)
-    return placeAt(copy)
+    for (;;) {
+      const copy = await mkdtemp(`${directory}-`)
+      try {
+        // In one go, so that of all work in the background only a call under way can come between.
+        cpSync(directory, copy, { recursive: true, preserveTimestamps: true })
+      } catch (error) {
+        // Such a call has renamed or removed a file: no moment was copied.
+        if ((error as NodeJS.ErrnoException).code === 'ENOENT') continue
+        throw error
+      }
+      await removeLock(nodeFileSystem, copy)
+      return placeAt(copy)
+    }
   }
   return { directory, fileSystem: nodeFileSystem, killed }
 }
