@@ -7,7 +7,7 @@ import {
   readControlRecord,
 } from '../codec/batch.ts'
 import type { RecordSink } from '../codec/batch-decoder.ts'
-import { decodeRecords } from '../codec/batch-decoder.ts'
+import { BatchFormatError, decodeRecords } from '../codec/batch-decoder.ts'
 import { CODEC_NONE, decompress } from '../codec/compression.ts'
 import type { RecordSet } from '../codec/record-set.ts'
 import { AppendCall } from '../storage/append-call.ts'
@@ -73,7 +73,7 @@ export class OffsetsLog implements OffsetsPartition {
         onCorrupt: 'skip',
       })
       for (let at = page.start; at < page.end; at += batchSizeAt(page.buffer, at)) {
-        yield* await recordsOf(page, at, offset)
+        yield* await readableRecords(page, at, offset)
         if (turnIsLong()) await nextTurn()
       }
       if (page.nextOffset <= offset) return
@@ -103,6 +103,20 @@ class OffsetsCall extends AppendCall {
 
   failed(error: Error): void {
     this.#reject(error)
+  }
+}
+
+/** A batch whose CRC is right and whose records are not is damaged too. */
+async function readableRecords(
+  page: Page,
+  at: number,
+  fromOffset: number,
+): Promise<ScannedRecord[]> {
+  try {
+    return await recordsOf(page, at, fromOffset)
+  } catch (error) {
+    if (error instanceof BatchFormatError) return []
+    throw error
   }
 }
 
