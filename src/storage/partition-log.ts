@@ -272,10 +272,15 @@ export class PartitionLog implements AppendTarget {
       this.#reader.forget()
       this.moveLogStart(this.#segments.first.baseOffset)
       const { fileSystem } = this.#environment
-      for (const segment of gone) {
-        const files = await segment.markDeleted()
-        await fileSystem.syncDirectory(this.directory)
-        for (const file of files) await fileSystem.unlink(file)
+      try {
+        for (const segment of gone) {
+          const files = await segment.markDeleted()
+          await fileSystem.syncDirectory(this.directory)
+          for (const file of files) await fileSystem.unlink(file)
+        }
+      } finally {
+        // A reader that was under way may have opened it again: its bytes would stay on the disk.
+        for (const segment of gone) await segment.close()
       }
       await this.#sideFiles.moveFirstEpoch(this.#logStartOffset)
       return gone.length

@@ -1,3 +1,4 @@
+import { Mutex } from '../util/mutex.ts'
 import type { StorageEnvironment } from './environment.ts'
 import { listPartitionIfThere } from './partition-directory.ts'
 import { Segment } from './segment.ts'
@@ -17,6 +18,7 @@ export class TailFollower {
   readonly #environment: StorageEnvironment
   readonly #directory: string
   readonly #segments: SegmentList
+  readonly #polls = new Mutex()
   #logEndOffset: number
 
   constructor(
@@ -35,7 +37,12 @@ export class TailFollower {
     return this.#logEndOffset
   }
 
-  async poll(): Promise<FollowedChange> {
+  /** One at a time: two that found the same new segment would both add it. */
+  poll(): Promise<FollowedChange> {
+    return this.#polls.run(() => this.#look())
+  }
+
+  async #look(): Promise<FollowedChange> {
     const before = this.#logEndOffset
     const { logs } = await listPartitionIfThere(this.#environment.fileSystem, this.#directory)
     await this.#follow(this.#segments.active)

@@ -1,7 +1,9 @@
 // What a close, a flush and a deletion owe to the calls that they meet.
 import assert from 'node:assert/strict'
 import { suite, test } from 'node:test'
+import { setImmediate as nextTurn } from 'node:timers/promises'
 import type { PartitionLog } from '../../src/storage/partition-log.ts'
+import { MemoryFileSystem } from '../../src/testing/memory-file-system.ts'
 import { FaultFileSystem } from '../support/fault-file-system.ts'
 import type { TestCall } from '../support/storage-environment.ts'
 import {
@@ -12,6 +14,7 @@ import {
   startAppend,
   until,
 } from '../support/storage-environment.ts'
+import { WatchedFileSystem } from '../support/watched-file-system.ts'
 
 const LOG_0 = '/data/t-0/00000000000000000000.log'
 
@@ -107,5 +110,44 @@ suite('a flush before recovery could write again what it kept', () => {
     assert.equal(await reopened.flush(), 10)
     assert.equal(reopened.highWatermark, 10)
     await reopened.close()
+  })
+})
+
+suite('a deletion under readers', () => {
+  test('leaves no handle of what is deleted, though it was read meanwhile', async () => {
+    const fileSystem = new WatchedFileSystem(new MemoryFileSystem())
+    const log = await openLog(fileSystem, { config: { durability: 'os', segmentBytes: 200 } })
+    await appendAll(log, values(12), { durability: 'os' })
+    const [first] = log.segments
+    assert.ok(first !== undefined && log.segments.length > 3)
+    let isDeleted = false
+    const deletion = log.deleteSegmentsBelow(log.active.baseOffset).finally(() => {
+      isDeleted = true
+    })
+    while (!isDeleted) {
+      await first.file.read(Buffer.alloc(8), 0, 8, 0).catch(() => {})
+      await nextTurn()
+    }
+    await deletion
+    assert.deepEqual(log.segments.length, 1)
+    assert.equal(fileSystem.openFiles.now, 1, 'the active segment')
+    await log.close()
+  })
+})
+
+suite('a reader beside a writer', () => {
+  test('looks twice at once and takes each new segment in once', async () => {
+    const fileSystem = new MemoryFileSystem()
+    const config = { durability: 'os', segmentBytes: 200 } as const
+    const writer = await openLog(fileSystem, { config })
+    await appendAll(writer, values(2), { durability: 'os' })
+    const reader = await openLog(fileSystem, { config, readOnly: true })
+    await appendAll(writer, values(6), { durability: 'os' })
+    await Promise.all([reader.poll(0), reader.poll(0)])
+    const bases = (log: PartitionLog): number[] => log.segments.map((each) => each.baseOffset)
+    assert.deepEqual(bases(reader), bases(writer))
+    assert.equal(reader.logEndOffset, 8)
+    await reader.close()
+    await writer.close()
   })
 })
