@@ -1,5 +1,5 @@
 import { EventEmitter } from 'node:events'
-import { LogError } from './errors.ts'
+import { LogError, OffsetOutOfRangeError } from './errors.ts'
 import { OFFSETS_TOPIC } from './groups/offset-store.ts'
 import type {
   CommitAcknowledgement,
@@ -82,6 +82,7 @@ export class Log<T extends object = AnyTopics> extends EventEmitter<LogEvents> {
   readonly recovery: RecoveryReport
   readonly #core: LogCore
   readonly #producing: Producing
+  readonly #underWay = new Set<Promise<unknown>>()
   #closing: Promise<void> | undefined
 
   private constructor({ core, recovery, alterations }: OpenedLog) {
@@ -89,13 +90,24 @@ export class Log<T extends object = AnyTopics> extends EventEmitter<LogEvents> {
     this.recovery = recovery
     this.#core = core
     this.#producing = new Producing(core)
-    core.onFailure = (failure) => this.emit('failure', failure)
+    core.onFailure = (failure) => this.#tell(failure)
     const failures = core.failedPartitions()
     if (alterations.length + failures.length === 0) return
     setImmediate(() => {
       for (const alteration of alterations) this.emit('topicAltered', alteration)
       for (const failure of failures) this.emit('failure', failure)
     })
+  }
+
+  /** What a listener throws is the program's to deal with, as everywhere; the log goes on with what it was doing. */
+  #tell(failure: BackgroundFailure): void {
+    try {
+      this.emit('failure', failure)
+    } catch (error) {
+      process.nextTick(() => {
+        throw error
+      })
+    }
   }
 
   /**
@@ -178,7 +190,9 @@ export class Log<T extends object = AnyTopics> extends EventEmitter<LogEvents> {
     this.#requireOpen()
     const { partition, timestamp } = checkFields('offsetForTimestamp', at, LOOKUP_FIELDS)
     checkInteger('timestamp', timestamp, 0)
-    return await this.#core.topics.get(topic).partition(partition).offsetForTime(timestamp)
+    return await this.#track(
+      this.#core.topics.get(topic).partition(partition).offsetForTime(timestamp),
+    )
   }
 
   /** The range of a partition: `earliest` is the log start offset, `latest` the high watermark. */
@@ -200,8 +214,11 @@ export class Log<T extends object = AnyTopics> extends EventEmitter<LogEvents> {
     const { partition, before } = checkFields('deleteRecords', records, DELETION_FIELDS)
     refuseInternal(topic, 'shortened')
     const log = this.#core.topics.get(topic).partition(partition)
-    checkInteger('before', before, 0, log.highWatermark)
-    await this.#core.deleteRecords(log, before)
+    checkInteger('before', before, 0)
+    if (before > log.highWatermark) {
+      throw new OffsetOutOfRangeError(log.name, before, log.logStartOffset, log.highWatermark)
+    }
+    await this.#track(this.#core.deleteRecords(log, before))
     return { logStartOffset: log.logStartOffset }
   }
 
@@ -213,7 +230,7 @@ export class Log<T extends object = AnyTopics> extends EventEmitter<LogEvents> {
   async createTopic(name: string, declaration?: TopicDeclaration): Promise<void> {
     this.#requireWritable()
     refuseInternal(name, 'created')
-    await this.#core.topics.create(resolveDeclaration(name, declaration))
+    await this.#track(this.#core.topics.create(resolveDeclaration(name, declaration)))
   }
 
   /** Names of the topics, `__consumer_offsets` left out. */
@@ -241,21 +258,21 @@ export class Log<T extends object = AnyTopics> extends EventEmitter<LogEvents> {
   async alterTopic(name: TopicName<T>, config: Partial<TopicConfig>): Promise<void> {
     this.#requireWritable()
     refuseInternal(name, 'altered')
-    await this.#core.topics.alter(name, config)
+    await this.#track(this.#core.topics.alter(name, config))
   }
 
   /** Raises the number of partitions to `partitions`. Keys may then go to other partitions than before. */
   async addPartitions(name: TopicName<T>, partitions: number): Promise<void> {
     this.#requireWritable()
     refuseInternal(name, 'given more partitions')
-    await this.#core.topics.addPartitions(name, partitions)
+    await this.#track(this.#core.topics.addPartitions(name, partitions))
   }
 
   /** Deletes a topic with its records and the offsets that groups have committed for it. */
   async deleteTopic(name: TopicName<T>): Promise<void> {
     this.#requireWritable()
     refuseInternal(name, 'deleted')
-    await this.#core.topics.delete(name)
+    await this.#track(this.#core.topics.delete(name))
   }
 
   // ------------------------------------------------------------------------------------- groups
@@ -271,34 +288,34 @@ export class Log<T extends object = AnyTopics> extends EventEmitter<LogEvents> {
     const list = Array.isArray(commits)
       ? (commits as readonly OffsetCommit[])
       : [commits as OffsetCommit]
-    return await this.#core.groups.commit(group, list, durability)
+    return await this.#track(this.#core.groups.commit(group, list, durability))
   }
 
   /** All that a group has committed, by topic and partition; empty for a group that is not known. */
   async committedOffsets(group: string): Promise<GroupOffset[]> {
     this.#requireOpen()
-    return await this.#core.groups.committed(group)
+    return await this.#track(this.#core.groups.committed(group))
   }
 
   /** How far a group is behind where it has committed, in records and in milliseconds. */
   async lag(group: string): Promise<GroupLag> {
     this.#requireOpen()
-    return await this.#core.groups.lag(group)
+    return await this.#track(this.#core.groups.lag(group))
   }
 
   async groups(): Promise<string[]> {
     this.#requireOpen()
-    return await this.#core.groups.groups()
+    return await this.#track(this.#core.groups.groups())
   }
 
   async describeGroup(group: string): Promise<GroupDescription> {
     this.#requireOpen()
-    return await this.#core.groups.describe(group)
+    return await this.#track(this.#core.groups.describe(group))
   }
 
   async deleteGroup(group: string): Promise<void> {
     this.#requireWritable()
-    await this.#core.groups.delete(group)
+    await this.#track(this.#core.groups.delete(group))
   }
 
   /** Sets a group's offsets in a topic, in all partitions or those named; answers with what was committed. */
@@ -309,7 +326,9 @@ export class Log<T extends object = AnyTopics> extends EventEmitter<LogEvents> {
     partitions?: readonly number[],
   ): Promise<OffsetCommit[]> {
     this.#requireWritable()
-    return await this.#core.groups.reset(group, this.#core.topics.get(topic), partitions, to)
+    return await this.#track(
+      this.#core.groups.reset(group, this.#core.topics.get(topic), partitions, to),
+    )
   }
 
   // ---------------------------------------------------------------------------------------- log
@@ -317,13 +336,13 @@ export class Log<T extends object = AnyTopics> extends EventEmitter<LogEvents> {
   /** Resolves when all that was produced before is on the disk, and the recovery points say so. */
   async flush(): Promise<void> {
     this.#requireWritable()
-    await this.#core.flush()
+    await this.#track(this.#core.flush())
   }
 
   /** Deletes now what retention no longer keeps; otherwise done every `retentionCheckIntervalMs`. Answers with the number of segments. */
   async applyRetention(): Promise<number> {
     this.#requireWritable()
-    return await this.#core.applyRetention()
+    return await this.#track(this.#core.applyRetention())
   }
 
   /**
@@ -332,12 +351,24 @@ export class Log<T extends object = AnyTopics> extends EventEmitter<LogEvents> {
    * `'disk'` may not be there.
    */
   close(): Promise<void> {
-    this.#closing ??= this.#core.close()
+    this.#closing ??= this.#close()
     return this.#closing
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
     await this.close()
+  }
+
+  async #close(): Promise<void> {
+    while (this.#underWay.size > 0) await Promise.allSettled(this.#underWay)
+    await this.#core.close()
+  }
+
+  /** A close waits for it; what waits for records, and is to be told of the close, is not tracked. */
+  #track<R>(work: Promise<R>): Promise<R> {
+    const done = work.finally(() => this.#underWay.delete(done))
+    this.#underWay.add(done)
+    return done
   }
 
   #requireOpen(): void {

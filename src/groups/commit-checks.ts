@@ -1,6 +1,7 @@
 /** What a commit must be, checked before anything is changed. */
+import { checkNames } from '../util/check.ts'
 import { MAX_STRING_BYTES } from './offset-format.ts'
-import type { OffsetCommit } from './types.ts'
+import type { GroupOffset, OffsetCommit } from './types.ts'
 
 /** Kafka's `offset.metadata.max.bytes`. */
 const MAX_METADATA_BYTES = 4096
@@ -12,7 +13,21 @@ export function checkGroup(group: string): void {
   if (group.length === 0) throw new RangeError('group must not be empty')
 }
 
+/** What a commit may name; also what `committedOffsets` answers with, so that it can be given back. */
+const COMMIT_FIELDS: ReadonlySet<string> = new Set<keyof GroupOffset>([
+  'topic',
+  'partition',
+  'offset',
+  'metadata',
+  'leaderEpoch',
+  'commitTimestamp',
+])
+
 export function checkCommit(commit: OffsetCommit): void {
+  if (typeof commit !== 'object' || commit === null) {
+    throw new TypeError('a commit must be an object with topic, partition and offset')
+  }
+  checkNames('commitOffset', commit, COMMIT_FIELDS)
   const { topic, partition, offset, metadata, leaderEpoch = -1 } = commit
   checkString('topic', topic)
   checkInteger('partition', partition, 0, MAX_INT32)

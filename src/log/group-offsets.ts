@@ -50,6 +50,8 @@ export class GroupOffsets {
   #store: OffsetStore | undefined
   #creating: Promise<OffsetStore> | undefined
   #isStale = false
+  /** Why no group can be served; undefined: they can. */
+  #unreadable: LogError | undefined
 
   constructor(options: GroupOffsetsOptions) {
     this.#options = options
@@ -59,7 +61,14 @@ export class GroupOffsets {
   async load(): Promise<void> {
     const topic = this.#options.topics.find(OFFSETS_TOPIC)
     if (topic === undefined) return
-    this.#store = await this.#loadStore(topic)
+    try {
+      this.#store = await this.#loadStore(topic)
+    } catch (error) {
+      if (!(error instanceof LogError && error.code === 'UNSUPPORTED_CODEC')) throw error
+      // The other topics are as good as before.
+      const message = `the committed offsets in ${OFFSETS_TOPIC} cannot be read: ${error.message}`
+      this.#unreadable = new LogError('UNSUPPORTED_CODEC', message, { cause: error })
+    }
     if (this.#options.readOnly) topic.listeners.add(() => (this.#isStale = true))
   }
 
@@ -195,6 +204,7 @@ export class GroupOffsets {
   }
 
   async #current(): Promise<OffsetStore | undefined> {
+    if (this.#unreadable !== undefined) throw this.#unreadable
     const topic = this.#options.topics.find(OFFSETS_TOPIC)
     if (
       this.#options.readOnly &&
@@ -209,6 +219,7 @@ export class GroupOffsets {
   }
 
   #writableStore(): Promise<OffsetStore> | OffsetStore {
+    if (this.#unreadable !== undefined) throw this.#unreadable
     if (this.#store !== undefined) return this.#store
     this.#creating ??= this.#create().finally(() => {
       this.#creating = undefined

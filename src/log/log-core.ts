@@ -338,7 +338,7 @@ function closeError(failure: Error): LogError {
   return new LogError(code, message, { cause: failure })
 }
 
-/** Deletions that the disk refused: what is left of them the next open finishes, or retention tries again. */
+/** Deletions that the disk refused: what is left of them the next open finishes. */
 async function orRefused<T>(what: string, work: Promise<T>): Promise<T> {
   try {
     return await work

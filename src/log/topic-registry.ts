@@ -155,29 +155,38 @@ export class TopicRegistry {
     })
   }
 
+  /** Deletes a topic, or does the rest of a deletion that the disk refused to finish. */
   delete(name: string): Promise<void> {
     return this.#changes.run(async () => {
-      const topic = this.get(name)
-      await this.#store.markDeleting(name)
-      this.#topics.delete(name)
-      this.#declared.delete(name)
-      topic.leave('deleted')
-      for (const partition of topic.partitions) this.#deletingPartitions.add(partition.name)
-      await Promise.allSettled(topic.partitions.map((partition) => partition.close()))
+      const stored = this.#store.get(name)
+      if (stored?.state !== 'deleting') await this.#beginDeletion(this.get(name))
       try {
-        await this.#removeFiles(topic)
-        await this.#removeEntry(name, topic.partitions.length)
+        await this.#removeFiles(name, stored?.partitions ?? 0)
+        await this.#removeEntry(name, stored?.partitions ?? 0)
       } catch (error) {
         throw metadataError(name, error)
       }
     })
   }
 
-  async #removeFiles({ name, partitions }: Topic): Promise<void> {
-    const numbers = partitions.map((partition) => partition.partition)
-    for (const directory of await this.#files.markDeleting(name, numbers)) {
-      await this.#files.unlink(directory)
+  async #beginDeletion(topic: Topic): Promise<void> {
+    await this.#store.markDeleting(topic.name)
+    this.#topics.delete(topic.name)
+    this.#declared.delete(topic.name)
+    topic.leave('deleted')
+    for (const partition of topic.partitions) this.#deletingPartitions.add(partition.name)
+    await Promise.allSettled(topic.partitions.map((partition) => partition.close()))
+  }
+
+  async #removeFiles(name: string, partitions: number): Promise<void> {
+    const there: number[] = []
+    for (let partition = 0; partition < partitions; partition += 1) {
+      if (await this.#files.has(name, partition)) there.push(partition)
     }
+    await this.#files.markDeleting(name, there)
+    // One deletion runs at a time: what an earlier call renamed and could not unlink goes as well.
+    const { deleting } = await this.#files.list()
+    for (const directory of deleting) await this.#files.unlink(directory)
   }
 
   /** Does the rest of a deletion whose directories are gone. */

@@ -185,8 +185,8 @@ export class PartitionLog implements AppendTarget {
       active.flushIndexes()
       if (active.sizeBytes - this.#bytesAtSnapshot >= SNAPSHOT_BYTES) {
         // No batch appended here belongs to a producer: its state is the same at every offset since the last roll.
-        await this.#saveSnapshot(synced)
         this.#bytesAtSnapshot = active.sizeBytes
+        await this.#saveSnapshot(synced)
       }
     } catch (error) {
       // Without room both wait for the next time; the data is on the disk.

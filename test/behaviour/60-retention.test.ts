@@ -265,7 +265,10 @@ for (const { name, make } of PLACES) {
         logStartOffset: 3,
       })
       assert.deepEqual(await offsetsOf(log), range(3, 5))
-      await assert.rejects(log.deleteRecords('events', { partition: 0, before: 6 }), RangeError)
+      await assert.rejects(
+        log.deleteRecords('events', { partition: 0, before: 6 }),
+        OffsetOutOfRangeError,
+      )
       await assert.rejects(log.deleteRecords('events', { partition: 0, before: -1 }), RangeError)
       const misspelt = { partition: 0, before: 1, after: 1 }
       await assert.rejects(log.deleteRecords('events', misspelt), /unknown option after/)
