@@ -50,6 +50,7 @@ export type {
   AnyTopics,
   KeyOf,
   ProducedOf,
+  ReadKeyOf,
   TopicName,
   TopicsOf,
   TopicType,

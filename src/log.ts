@@ -32,6 +32,7 @@ import type {
   AnyTopics,
   KeyOf,
   ProducedOf,
+  ReadKeyOf,
   TopicName,
   TopicsOf,
   ValueOf,
@@ -161,12 +162,12 @@ export class Log<T extends object = AnyTopics> extends EventEmitter<LogEvents> {
   fetch<N extends TopicName<T>>(
     topic: N,
     options: FetchOptions,
-  ): Promise<FetchResult<KeyOf<T, N>, ValueOf<T, N>>> {
+  ): Promise<FetchResult<ReadKeyOf<T, N>, ValueOf<T, N>>> {
     try {
       this.#requireOpen()
       const found = this.#core.topics.get(topic)
       const resolved = resolveFetchOptions(options)
-      return fetch<KeyOf<T, N>, ValueOf<T, N>>(found, resolved, this.#core.clock)
+      return fetch<ReadKeyOf<T, N>, ValueOf<T, N>>(found, resolved, this.#core.clock)
     } catch (error) {
       return Promise.reject(error)
     }
@@ -176,10 +177,10 @@ export class Log<T extends object = AnyTopics> extends EventEmitter<LogEvents> {
   read<N extends TopicName<T>>(
     topic: N,
     options?: ReadOptions,
-  ): RecordStream<KeyOf<T, N>, ValueOf<T, N>> {
+  ): RecordStream<ReadKeyOf<T, N>, ValueOf<T, N>> {
     this.#requireOpen()
     const found = this.#core.topics.get(topic)
-    return readStream<KeyOf<T, N>, ValueOf<T, N>>(found, resolveReadOptions(options))
+    return readStream<ReadKeyOf<T, N>, ValueOf<T, N>>(found, resolveReadOptions(options))
   }
 
   /** The first offset whose record has a timestamp (milliseconds) >= `timestamp`; undefined where there is none. */

@@ -78,6 +78,7 @@ const FACES: Readonly<Record<string, Face>> = {
       'ProducedOf',
       'ReadFrom',
       'ReadHeaders',
+      'ReadKeyOf',
       'ReadOptions',
       'RecordBatch',
       'RecordHeaders',

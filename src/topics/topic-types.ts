@@ -44,7 +44,12 @@ type SourceOf<D extends TopicDeclaration> = D extends {
   ? S
   : D['value']
 
-type OutputOf<S> = S extends StandardSchemaV1<infer _In, infer Out> ? Out : PlainValue<S>
+type OutputOf<S> =
+  S extends StandardSchemaV1<infer _In, infer Out>
+    ? Out
+    : S extends 'bytes'
+      ? Buffer
+      : PlainValue<S>
 type InputOf<S> = S extends StandardSchemaV1<infer In, infer _Out> ? In : PlainValue<S>
 
 type PlainValue<S> =
@@ -66,6 +71,10 @@ export type KeyOf<T extends object, N extends keyof T> =
     : T[N] extends TopicType<infer K, infer _V, infer _In>
       ? K
       : string
+
+/** The type of a topic's keys as they are read: bytes come back as a `Buffer`. */
+export type ReadKeyOf<T extends object, N extends keyof T> =
+  KeyOf<T, N> extends infer K ? (K extends Uint8Array ? Buffer : K) : never
 
 /** The type of a topic's values as they are read. */
 export type ValueOf<T extends object, N extends keyof T> =

@@ -10,6 +10,7 @@ import type {
   AnyTopics,
   KeyOf,
   ProducedOf,
+  ReadKeyOf,
   TopicName,
   TopicsOf,
   TopicType,
@@ -51,7 +52,7 @@ class FakeLog<T extends object> {
   ): void {}
   read<N extends TopicName<T>>(
     _topic: N,
-  ): { key: KeyOf<T, N> | null; value: ValueOf<T, N> | null } | undefined {
+  ): { key: ReadKeyOf<T, N> | null; value: ValueOf<T, N> | null } | undefined {
     return undefined
   }
 }
@@ -89,7 +90,9 @@ holds<Equal<ProducedOf<T, 'orders'>, OrderInput>>()
 holds<Equal<ValueOf<T, 'checked'>, Order>>()
 holds<Equal<ProducedOf<T, 'checked'>, OrderInput>>()
 holds<Equal<KeyOf<T, 'raw'>, Uint8Array>>()
-holds<Equal<ValueOf<T, 'raw'>, Uint8Array>>()
+holds<Equal<ValueOf<T, 'raw'>, Buffer>>()
+holds<Equal<ReadKeyOf<T, 'raw'>, Buffer>>()
+holds<Equal<ReadKeyOf<T, 'orders'>, string>>()
 holds<Equal<ValueOf<T, 'words'>, string>>()
 holds<Equal<ValueOf<T, 'loose'>, unknown>>()
 holds<Equal<ValueOf<T, 'packed'>, unknown>>()
@@ -123,7 +126,7 @@ const inferred = FakeLog.open('./d', {
 const order = inferred.read('orders')
 holds<Equal<typeof order, { key: string | null; value: Order | null } | undefined>>()
 const raw = inferred.read('raw')
-holds<Equal<typeof raw, { key: Uint8Array | null; value: Uint8Array | null } | undefined>>()
+holds<Equal<typeof raw, { key: Buffer | null; value: Buffer | null } | undefined>>()
 inferred.produce('orders', { key: 'o-1', value: { id: 1 } })
 inferred.produce('raw', { key: Buffer.from('k'), value: null })
 // @ts-expect-error: a key of a 'bytes' topic is no string
