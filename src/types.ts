@@ -18,6 +18,8 @@ export interface Clock {
    * it never throws and its promise never rejects.
    */
   setTimer(callback: () => void | Promise<void>, delayMs: number): Timer
+  /** Told of writes and syncs that calls have begun, so that a manual clock can wait for them; they never reject. */
+  track?(work: Promise<void>): void
 }
 
 export interface FileStat {

@@ -78,6 +78,7 @@ export class Appender {
     this.#gatherer = new BatchGatherer(target.name, tail, config, start.logEndOffset)
     this.#syncs = new SyncRounds(target.name, {
       begin: () => ({ file: target.active.file, end: this.offsets.logEndOffset }),
+      begun: (round) => environment.clock.track?.(round),
       ended: (end) => this.syncedUpTo(end),
       told: () => this.#drain(),
       failed: (error) => this.fail(error),
@@ -255,6 +256,7 @@ export class Appender {
   /** `work` never rejects: every failure is told to the calls that it concerns. */
   #goOn(work: Promise<void>): void {
     this.#isWriting = true
+    this.#environment.clock.track?.(work)
     void work.then(() => this.#endWriting())
   }
 

@@ -7,6 +7,8 @@ import type { DataFile } from './file-cache.ts'
 export interface SyncHooks {
   /** What the next round syncs, and the offset below which all is on the disk after it. */
   begin(): { readonly file: DataFile; readonly end: number }
+  /** A round has begun; it never rejects. */
+  begun(round: Promise<void>): void
   /** A round has ended well; called before those who waited for it are told. */
   ended(end: number): void
   /** They have been told: what came meanwhile may be written, to be covered by the next round. */
@@ -68,13 +70,14 @@ export class SyncRounds {
     this.#waiting = []
     this.#covered = covered
     const { file, end } = this.#hooks.begin()
-    file.sync().then(
+    const round = file.sync().then(
       () => this.#ended(end, covered),
       (error: unknown) => {
         this.#covered = undefined
         rejectAll(covered, this.#hooks.failed(error))
       },
     )
+    this.#hooks.begun(round)
   }
 
   /** No more rounds: who waits is told of the failure. */

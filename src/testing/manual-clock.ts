@@ -25,6 +25,7 @@ export class ManualClock implements Clock {
   readonly #moves = new Mutex()
   /** In the order in which they fire. */
   readonly #timers: PendingTimer[] = []
+  readonly #work = new Set<Promise<void>>()
   #elapsedMs = 0
   /** What `setTime` put between the time shown and the time elapsed. */
   #shiftMs = 0
@@ -52,9 +53,17 @@ export class ManualClock implements Clock {
     return { cancel: () => this.#remove(timer) }
   }
 
+  /** For the library: `advance` waits for this work, begun by calls, as well. */
+  track(work: Promise<void>): void {
+    this.#work.add(work)
+    const done = (): boolean => this.#work.delete(work)
+    work.then(done, done)
+  }
+
   /**
    * Moves time by `ms` (finite, >= 0) and fires each timer that falls due on the way at its own time, those
-   * set on the way included. Resolves when the work that the timers started, and what it woke, is done.
+   * set on the way included. Resolves when the work that the timers started, and what it woke, is done, and the
+   * writes and syncs that calls had begun are.
    * Calls made while one is under way take their turn after it. Rejects with what a timer threw.
    *
    * A timer's callback must not wait for `advance` or for a later timer: it would wait for ever.
@@ -77,16 +86,24 @@ export class ManualClock implements Clock {
   async #advance(ms: number): Promise<void> {
     const endMs = this.#elapsedMs + ms
     // What was called just before may be about to set its timer.
-    await settle()
+    await this.#settle()
     for (;;) {
       const next = this.#timers[0]
       if (next === undefined || next.dueMs > endMs) break
       this.#timers.shift()
       this.#elapsedMs = next.dueMs
       await next.callback()
-      await settle()
+      await this.#settle()
     }
     this.#elapsedMs = endMs
+  }
+
+  async #settle(): Promise<void> {
+    await turns()
+    while (this.#work.size > 0) {
+      await Promise.allSettled(this.#work)
+      await turns()
+    }
   }
 
   #remove(timer: PendingTimer): void {
@@ -95,7 +112,7 @@ export class ManualClock implements Clock {
   }
 }
 
-async function settle(): Promise<void> {
+async function turns(): Promise<void> {
   for (let turn = 0; turn < SETTLING_TURNS; turn += 1) {
     await new Promise<void>((resolve) => nextTurn(resolve))
   }

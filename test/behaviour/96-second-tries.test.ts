@@ -1,9 +1,12 @@
 import assert from 'node:assert/strict'
 import { once } from 'node:events'
+import { mkdtemp, rm } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
+import path from 'node:path'
 import { test } from 'node:test'
 import { encodeBatch } from '../../src/codec/batch-encoder.ts'
 import { Log } from '../../src/index.ts'
-import { MemoryFileSystem } from '../../src/testing/index.ts'
+import { ManualClock, MemoryFileSystem } from '../../src/testing/index.ts'
 import { FaultFileSystem } from '../support/fault-file-system.ts'
 
 const topics = { events: { value: 'json', partitions: 2 } } as const
@@ -106,4 +109,18 @@ test('a failure is told to who waits for it with once', async () => {
   const [failure] = await told
   assert.equal(failure.topic, 'events')
   await assert.rejects(log.close(), { code: 'STORAGE_FAILED' })
+})
+
+test('a manual clock waits for the syncs that calls have begun', async (t) => {
+  const directory = await mkdtemp(path.join(tmpdir(), 'brokerless-clock-'))
+  t.after(() => rm(directory, { recursive: true, force: true }))
+  const clock = new ManualClock()
+  const log = await Log.open(directory, { clock, topics })
+  let acknowledged = 0
+  for (let i = 0; i < 10; i += 1) {
+    void log.produce('events', { value: i }).then(() => (acknowledged += 1))
+  }
+  await clock.advance(0)
+  assert.equal(acknowledged, 10)
+  await log.close()
 })
