@@ -118,9 +118,12 @@ export class Appender {
     return this.offsets.syncedOffset
   }
 
-  /** Resolves when all calls made so far are written, or have failed. */
-  written(): Promise<void> {
-    return this.#idle(() => {})
+  /** Resolves when all calls made so far are written, or have failed; those that come meanwhile do not matter. */
+  async written(): Promise<void> {
+    await this.#environment.room.passed()
+    const end = this.#gatherer.nextOffset
+    // A failure takes the offsets back that it had given.
+    while (this.offsets.logEndOffset < end && this.#gatherer.nextOffset >= end) await nextTurn()
   }
 
   /** Waits for all calls made so far, then runs `seal`. Calls that come later are refused. */

@@ -40,6 +40,14 @@ export class PendingRoom {
     }
   }
 
+  /** Resolves when all who wait now have been let in. */
+  passed(): Promise<void> {
+    if (this.#queue.length === 0) return Promise.resolve()
+    return new Promise((resolve) => {
+      this.wait(0, resolve)
+    })
+  }
+
   /** Room taken by `tryTake` or `wait` is free again. */
   release(bytes: number): void {
     this.#pendingBytes -= bytes

@@ -124,3 +124,22 @@ test('a manual clock waits for the syncs that calls have begun', async (t) => {
   assert.equal(acknowledged, 10)
   await log.close()
 })
+
+test('a flush ends while callers keep coming faster than there is room', async () => {
+  const fileSystem = new MemoryFileSystem()
+  const log = await Log.open('log', { fileSystem, topics, maxPendingBytes: 64 * 1024 })
+  const value = 'x'.repeat(8 * 1024)
+  let produced = 0
+  let isFlushed = false
+  const callers = Array.from({ length: 64 }, async () => {
+    while (!isFlushed && produced < 20_000) {
+      await log.produce('events', { value, partition: 0 }, { durability: 'os' })
+      produced += 1
+    }
+  })
+  await log.flush()
+  isFlushed = true
+  assert.ok(produced < 20_000, `${produced} records came first`)
+  await Promise.all(callers)
+  await log.close()
+})
