@@ -502,7 +502,12 @@ suite('deleteRecords', () => {
 
   onDiskAndInMemory('past the high watermark is refused', async (place) => {
     const log = await filled(place, 2)
-    await assert.rejects(log.deleteRecords('t', { partition: 0, before: 3 }), RangeError)
+    await assert.rejects(log.deleteRecords('t', { partition: 0, before: 3 }), {
+      name: 'OffsetOutOfRangeError',
+      requested: 3,
+      start: 0,
+      end: 2,
+    })
     assert.deepEqual(await log.offsets('t', 0), { earliest: 0, latest: 2 })
   })
 })
