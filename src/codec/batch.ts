@@ -27,8 +27,6 @@ export const CODEC_MASK = 0x07
 export const LOG_APPEND_TIME_BIT = 0x08
 export const TRANSACTIONAL_BIT = 0x10
 export const CONTROL_BIT = 0x20
-/** baseTimestamp is the time after which the batch's tombstones or markers may go. */
-export const DELETE_HORIZON_BIT = 0x40
 
 const CRC_START = 21
 const MAX_BATCH_BYTES = 2 ** 31 - 1

@@ -21,7 +21,7 @@
 import type { RecordSet } from '../codec/record-set.ts'
 import { LogError } from '../errors.ts'
 import type { TopicConfig } from '../types.ts'
-import { asError, isDiskFull } from '../util/error-code.ts'
+import { asError } from '../util/error-code.ts'
 import { nextTurn, soon, turnIsLong } from '../util/turn.ts'
 import { Admission } from './admission.ts'
 import type { AppendCall } from './append-call.ts'
@@ -33,7 +33,7 @@ import type { OffsetsAtOpen } from './log-offsets.ts'
 import { LogOffsets } from './log-offsets.ts'
 import { SyncRounds } from './sync-rounds.ts'
 import type { Tail } from './tail.ts'
-import { diskFullError, storageFailedError } from './write-failure.ts'
+import { storageFailedError, undoWrite } from './write-failure.ts'
 import { groupBytes, mustRollBefore, nextGroup } from './write-group.ts'
 
 /** Up to this size a write is made at once; a larger one goes to the thread pool. */
@@ -356,23 +356,10 @@ export class Appender {
   /** After a failed write: cuts off what it left if there is merely no room, else stops. */
   async #undo(error: unknown): Promise<void> {
     if (this.#failure !== undefined) return
-    // Refused before anything was written.
-    if (error instanceof LogError && error.retryable) {
-      this.#failPending(error)
-      return
-    }
-    if (!isDiskFull(error)) {
-      this.fail(error)
-      return
-    }
     const { active, name } = this.#target
-    try {
-      await active.file.truncate(active.sizeBytes)
-    } catch (cutError) {
-      this.fail(cutError)
-      return
-    }
-    this.#failPending(diskFullError(name, error))
+    const outcome = await undoWrite(active, name, error)
+    if ('refused' in outcome) this.#failPending(outcome.refused)
+    else this.fail(outcome.failed)
   }
 
   #failPending(error: LogError): void {

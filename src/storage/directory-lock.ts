@@ -38,6 +38,7 @@ import type { LockHolder } from '../errors.ts'
 import { DirectoryLockedError, LogError } from '../errors.ts'
 import type { Clock, FileLock, FileSystem } from '../types.ts'
 import { isDiskFull } from '../util/error-code.ts'
+import { KAFKA_LOCK } from './file-names.ts'
 import { nodeProcessFacts } from './file-system.ts'
 import { LockFiles } from './lock-files.ts'
 import type { LockRecord, ProcessFacts } from './lock-record.ts'
@@ -45,7 +46,6 @@ import { encodeRecord, judge, markFlock, sharesFlock } from './lock-record.ts'
 
 const debug = createDebug('brokerless:storage')
 
-const KAFKA_LOCK_FILE = '.lock'
 /** Each further attempt means that another process has moved on meanwhile. */
 const MAX_ATTEMPTS = 100
 /** Dead claims on dead claims: one more for each process killed within this file's few milliseconds. */
@@ -198,7 +198,7 @@ class Contender implements DirectoryLock {
 
   async #lockKafkaFile(): Promise<'taken' | 'held' | 'unavailable'> {
     if (this.#kafkaLock !== undefined) return 'taken'
-    const result = await this.#fileSystem.lock(path.join(this.#directory, KAFKA_LOCK_FILE))
+    const result = await this.#fileSystem.lock(path.join(this.#directory, KAFKA_LOCK))
     if (typeof result === 'string') return result
     this.#kafkaLock = result
     return 'taken'
@@ -231,7 +231,7 @@ class Contender implements DirectoryLock {
   async lockAgainstKafka(): Promise<void> {
     const kafkaLock = await this.#lockKafkaFile()
     if (kafkaLock === 'held') {
-      const file = path.join(this.#directory, KAFKA_LOCK_FILE)
+      const file = path.join(this.#directory, KAFKA_LOCK)
       const message = `${file} is locked by a Kafka broker or another process`
       throw new DirectoryLockedError(message, undefined, undefined)
     }

@@ -11,7 +11,6 @@
 
 export const RECOVERY_POINT_CHECKPOINT = 'recovery-point-offset-checkpoint'
 export const LOG_START_CHECKPOINT = 'log-start-offset-checkpoint'
-export const CLEANER_CHECKPOINT = 'cleaner-offset-checkpoint'
 /** There only while the directory is closed, and only after a clean close. */
 export const CLEAN_MARKER = '.kafka_cleanshutdown'
 /** What a broker locks; ours takes the same lock where it can. */

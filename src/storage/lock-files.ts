@@ -3,12 +3,12 @@ import path from 'node:path'
 import createDebug from 'debug'
 import type { FileHandle, FileSystem } from '../types.ts'
 import { errorCode, isDiskFull } from '../util/error-code.ts'
+import { OWN_LOCK } from './file-names.ts'
 import type { LockRecord } from './lock-record.ts'
 import { RECORD_BYTES, readRecord } from './lock-record.ts'
 
 const debug = createDebug('brokerless:storage')
 
-const LOCK_FILE = 'brokerless.lock'
 const LEFTOVER = /^brokerless\.lock\.[0-9a-f]{32}(\.own|\.next|\.release)?$/
 
 export class LockFiles {
@@ -26,7 +26,7 @@ export class LockFiles {
   constructor(fileSystem: FileSystem, directory: string, token: string) {
     this.#fileSystem = fileSystem
     this.#directory = directory
-    this.lockPath = path.join(directory, LOCK_FILE)
+    this.lockPath = path.join(directory, OWN_LOCK)
     this.#ownPath = `${this.lockPath}.${token}.own`
     this.#nextPath = `${this.lockPath}.${token}.next`
     this.#sparePath = `${this.lockPath}.spare`

@@ -84,7 +84,12 @@ export class PartitionLog implements AppendTarget {
     this.#appender = new Appender(this, environment, this.#tail, config, recovered)
     this.#appender.leaderEpoch = recovered.leaderEpoch
     this.#repairs = recovered.repairs
-    if (!recovered.hasLeaderEpochFile) this.#repairs.push(this.#epochFileRepair())
+    if (!recovered.hasLeaderEpochFile) {
+      const what = this.#sideFiles.leaderEpochFile
+      const run = (): Promise<void> =>
+        this.#sideFiles.writeFirstEpoch(recovered.leaderEpoch, this.#logStartOffset)
+      this.#repairs.push({ what, run })
+    }
     for (const segment of this.#segments.all) this.#watch(segment)
     this.#follower = environment.readOnly
       ? new TailFollower(environment, directory, this.#segments, recovered.logEndOffset)
@@ -382,14 +387,6 @@ export class PartitionLog implements AppendTarget {
   #refusal(error: unknown): LogError {
     if (error instanceof LogError && error.retryable) return error
     return isDiskFull(error) ? diskFullError(this.name, error) : this.#appender.fail(error)
-  }
-
-  #epochFileRepair(): Repair {
-    const epoch = this.#appender.leaderEpoch
-    return {
-      what: this.#sideFiles.leaderEpochFile,
-      run: () => this.#sideFiles.writeFirstEpoch(epoch, this.#logStartOffset),
-    }
   }
 
   #saveSnapshot(offset: number): Promise<void> {
