@@ -13,6 +13,7 @@ import { refuseInternal } from './log/group-offsets.ts'
 import type { BackgroundFailure, LogCore } from './log/log-core.ts'
 import type { OpenedLog, TopicAlteration } from './log/open-log.ts'
 import { openLog } from './log/open-log.ts'
+import { describePartition } from './log/partition-description.ts'
 import { Producing } from './log/producing.ts'
 import type {
   CommitOptions,
@@ -251,7 +252,9 @@ export class Log<T extends object = AnyTopics> extends EventEmitter<LogEvents> {
       key: topic.codec.key,
       serializer: this.#core.topics.store.get(name)?.serializer ?? topic.codec.serializer.name,
       config: { ...topic.config },
-      partitions: await Promise.all(topic.partitions.map((partition) => partition.describe())),
+      partitions: await Promise.all(
+        topic.partitions.map((each) => describePartition(each, this.#core.environment.readOnly)),
+      ),
     }
   }
 

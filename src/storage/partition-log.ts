@@ -1,6 +1,6 @@
 import type { RecordSet } from '../codec/record-set.ts'
 import { LogError, OffsetOutOfRangeError } from '../errors.ts'
-import type { PartitionDescription, TopicConfig } from '../types.ts'
+import type { TopicConfig } from '../types.ts'
 import { errorCode, isDiskFull } from '../util/error-code.ts'
 import { Mutex } from '../util/mutex.ts'
 import type { AppendCall } from './append-call.ts'
@@ -300,18 +300,6 @@ export class PartitionLog implements AppendTarget {
   /** Size of all segments in bytes. */
   sizeBytes(): Promise<number> {
     return this.#segments.measure()
-  }
-
-  async describe(): Promise<PartitionDescription> {
-    return {
-      partition: this.partition,
-      logStartOffset: this.logStartOffset,
-      highWatermark: this.highWatermark,
-      logEndOffset: this.logEndOffset,
-      segments: this.#segments.count,
-      sizeBytes: await this.sizeBytes(),
-      writable: !this.#environment.readOnly && this.failure === undefined,
-    }
   }
 
   /**

@@ -79,7 +79,7 @@ suite('a reader beside the writer', () => {
       assert.deepEqual(await readValues(reader), values(count))
       await reader.offsetForTime(5)
       await reader.poll(0)
-      await reader.describe()
+      await reader.sizeBytes()
       await reader.close()
       assert.deepEqual(await directoryContent(fileSystem, DIRECTORY), before)
     }
