@@ -1,8 +1,8 @@
 /** From the record bytes of a batch to records, without an object a record. */
 import type { ReadHeaders } from '../types.ts'
 import type { BatchHeader } from './batch.ts'
-import { MIN_RECORD_BYTES } from './batch.ts'
 import { BatchFormatError } from './batch-format-error.ts'
+import { leftOver, RecordLayout } from './record-layout.ts'
 import { VarintReader } from './varint.ts'
 
 export { BatchFormatError } from './batch-format-error.ts'
@@ -64,66 +64,33 @@ function walk(
   sink: RecordSink,
 ): number {
   const { baseOffset, lastOffset, baseTimestamp, maxTimestamp, isLogAppendTime } = header
-  const reader = new VarintReader(page, start, end)
+  if (start < 0 || end > page.length) throw new RangeError('the range is outside the page')
+  const layout = new RecordLayout()
+  let position = start
   let handedOut = 0
   let previous = baseOffset - 1
   for (let i = 0; i < count; i += 1) {
     if (handedOut >= maxRecords) return handedOut
-    const recordEnd = enterRecord(reader)
-    const timestampDelta = reader.readVarlong()
-    const offset = baseOffset + reader.readVarint()
+    position = layout.read(page, position, end)
+    const offset = baseOffset + layout.offsetDelta
     if (offset <= previous || offset > lastOffset) throw badOffset(offset, previous, lastOffset)
     previous = offset
-    const keyLength = reader.readVarint()
-    const keyStart = reader.position
-    reader.skip(keyLength)
-    const valueLength = reader.readVarint()
-    const valueStart = reader.position
-    reader.skip(valueLength)
-    const headerCount = reader.readVarint()
-    const headersStart = reader.position
-    if (headerCount !== 0) skipHeaders(reader, headerCount)
-    if (reader.position !== recordEnd) throw leftOver('record', recordEnd - reader.position)
-    reader.end = end
     if (offset < fromOffset) continue
-    const timestamp = isLogAppendTime ? maxTimestamp : baseTimestamp + timestampDelta
     sink.record(
       offset,
-      timestamp,
+      isLogAppendTime ? maxTimestamp : baseTimestamp + layout.timestampDelta,
       page,
-      keyStart,
-      keyLength,
-      valueStart,
-      valueLength,
-      headersStart,
-      headerCount,
+      layout.keyStart,
+      layout.keyLength,
+      layout.valueStart,
+      layout.valueLength,
+      layout.headersStart,
+      layout.headerCount,
     )
     handedOut += 1
   }
-  if (reader.position !== end) throw leftOver('batch', end - reader.position)
+  if (position !== end) throw leftOver('batch', end - position)
   return handedOut
-}
-
-/** Reads length and attributes and confines the reader to the record; answers with its end. */
-function enterRecord(reader: VarintReader): number {
-  const length = reader.readVarint()
-  const recordEnd = reader.position + length
-  if (length < MIN_RECORD_BYTES - 1 || recordEnd > reader.end) {
-    throw new BatchFormatError(`a record has a length of ${length}`)
-  }
-  reader.end = recordEnd
-  reader.position += 1
-  return recordEnd
-}
-
-function skipHeaders(reader: VarintReader, count: number): void {
-  if (count < 0) throw new BatchFormatError(`a record has ${count} headers`)
-  for (let i = 0; i < count; i += 1) {
-    const nameLength = reader.readVarint()
-    if (nameLength < 0) throw new BatchFormatError('a header has no name')
-    reader.skip(nameLength)
-    reader.skip(reader.readVarint())
-  }
 }
 
 /** Shared by all records without headers. */
@@ -165,8 +132,4 @@ function setHeader(headers: object, name: string, value: unknown): void {
 
 function badOffset(offset: number, previous: number, lastOffset: number): BatchFormatError {
   return new BatchFormatError(`offset ${offset} is not within ${previous + 1} to ${lastOffset}`)
-}
-
-function leftOver(what: string, bytes: number): BatchFormatError {
-  return new BatchFormatError(`${bytes} bytes are left over at the end of a ${what}`)
 }

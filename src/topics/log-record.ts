@@ -3,6 +3,7 @@ import type { RecordSink } from '../codec/batch-decoder.ts'
 import { readHeaders } from '../codec/batch-decoder.ts'
 import { DecodeError } from '../errors.ts'
 import type { KeyType, LogRecord, ReadHeaders } from '../types.ts'
+import { viewOf } from '../util/view.ts'
 import type { Serializer } from './serializers.ts'
 import { bytes as bytesSerializer } from './serializers.ts'
 
@@ -164,18 +165,32 @@ class BytesRecord implements LogRecord<Key, Buffer> {
 
 /** Gathers the records that a decoder finds in one partition, in their order. */
 export class RecordCollector implements RecordSink {
-  readonly records: LogRecord[] = []
+  readonly records: LogRecord[] = emptyArray()
   readonly #topic: string
   readonly #partition: number
   readonly #stringKeys: boolean
   /** Undefined: values are the bytes themselves. */
   readonly #serializer: Serializer | undefined
+  /** The page at hand, its memory and its place there. */
+  #page: Buffer | undefined
+  #bytes: ArrayBufferLike = new ArrayBuffer(0)
+  #bytesStart = 0
 
   constructor(topic: string, partition: number, key: KeyType, serializer: Serializer) {
     this.#topic = topic
     this.#partition = partition
     this.#stringKeys = key === 'string'
     this.#serializer = serializer === bytesSerializer ? undefined : serializer
+  }
+
+  /**
+   * The records that follow lie in this page. `record` sees that for itself; told before, it never takes that branch,
+   * for which V8 would throw away its machine code at the second page.
+   */
+  turnTo(page: Buffer): void {
+    this.#page = page
+    this.#bytes = page.buffer
+    this.#bytesStart = page.byteOffset
   }
 
   record(
@@ -189,6 +204,7 @@ export class RecordCollector implements RecordSink {
     headersStart: number,
     headerCount: number,
   ): void {
+    if (page !== this.#page) this.turnTo(page)
     const key = this.#key(page, keyStart, keyLength)
     const headers = readHeaders(page, headersStart, headerCount)
     const record =
@@ -199,7 +215,9 @@ export class RecordCollector implements RecordSink {
             offset,
             timestamp,
             key,
-            valueLength < 0 ? null : page.subarray(valueStart, valueStart + valueLength),
+            valueLength < 0
+              ? null
+              : viewOf(this.#bytes, this.#bytesStart + valueStart, valueLength),
             headers,
           )
         : new DecodingRecord(
@@ -222,8 +240,18 @@ export class RecordCollector implements RecordSink {
     if (length < 0) return null
     return this.#stringKeys
       ? page.toString('utf8', start, start + length)
-      : page.subarray(start, start + length)
+      : viewOf(this.#bytes, this.#bytesStart + start, length)
   }
+}
+
+/**
+ * As `[]`, but one that V8 knows from the start to hold objects. It learns that of an empty literal only with time, and
+ * then throws away the machine code of the first pages.
+ */
+function emptyArray(): LogRecord[] {
+  const array: (LogRecord | null)[] = [null]
+  array.length = 0
+  return array as LogRecord[]
 }
 
 /** A copy in memory of its own, which pins nothing else. */

@@ -88,6 +88,7 @@ export class PageDecoder implements RecordPage {
     const { records } = this
     const before = records.length
     const wanted = maxRecords - before
+    this.#collector.turnTo(bytes)
     try {
       decodeRecords(bytes, start, end, header, offset, wanted, this.#collector)
     } catch (error) {
@@ -107,6 +108,7 @@ export class PageDecoder implements RecordPage {
   #decodeRun({ table, count }: RecordRun): void {
     const { buffer, start, end, nextOffset } = this.#page
     const { header } = table
+    this.#collector.turnTo(buffer)
     try {
       decodeRecordRun(buffer, start, end, header, count, this.#collector)
       this.nextOffset = nextOffset
