@@ -40,6 +40,9 @@ export type Parsed =
       readonly nextOffset: number
     }
 
+/** Of a page, so that many small batches do not hold the event loop longer than few large ones. */
+const MAX_BATCHES = 500
+
 /** Walks to the batch that holds the offset, then takes what is whole and good from there on. Pure but for `segment.verified`. */
 export function parseWindow(window: Window, request: PageRequest): Parsed {
   const { buffer, segment, position } = window
@@ -71,7 +74,7 @@ export function wholeBatches(
   request: PageRequest,
 ): number {
   let end = start
-  while (end < limit) {
+  for (let count = 0; end < limit && count < MAX_BATCHES; count += 1) {
     const size = batchSizeAt(buffer, end)
     if (baseOffsetAt(buffer, end) >= request.end) break
     if (end > start && end + size - start > request.maxBytes) break
@@ -84,7 +87,8 @@ function takeBatches(window: Window, start: number, request: PageRequest, first:
   const { buffer, segment, position } = window
   let nextOffset = first
   let end = start
-  while (end + BATCH_HEADER_BYTES <= buffer.length) {
+  for (let count = 0; end + BATCH_HEADER_BYTES <= buffer.length; count += 1) {
+    if (count === MAX_BATCHES) break
     let fault = headerFault(buffer, end, segment.sizeBytes - position - end, nextOffset)
     if (fault === undefined) {
       if (isPast(window, start, end, request)) break

@@ -7,11 +7,14 @@ import {
 } from '../codec/batch.ts'
 import { recordPositions } from '../codec/record-table.ts'
 import { CorruptLogError, LogError } from '../errors.ts'
+import { nextTurn, turnIsLong } from '../util/turn.ts'
 import type { StorageEnvironment } from './environment.ts'
 import { positionIn, rebuildIndexesOnce } from './index-rebuild.ts'
 import type { Page, PageRequest } from './page.ts'
 import type { Parsed, Window } from './page-parser.ts'
 import { parseWindow, wholeBatches } from './page-parser.ts'
+import type { AheadRange } from './read-ahead.ts'
+import { ReadAhead } from './read-ahead.ts'
 import type { ReadHint } from './read-hints.ts'
 import { ReadHints } from './read-hints.ts'
 import { RecordTables } from './record-tables.ts'
@@ -61,6 +64,7 @@ export class PageReader {
   readonly #tail: Tail
   readonly #tables: RecordTables
   readonly #hints = new ReadHints()
+  readonly #ahead: ReadAhead
   readonly #isReadOnly: boolean
   /** Told the name of an index that was wrong, and was built again. */
   onIndexRebuilt: ((file: string) => void) | undefined = undefined
@@ -70,6 +74,7 @@ export class PageReader {
     this.#segments = segments
     this.#tail = tail
     this.#tables = new RecordTables(environment.cache)
+    this.#ahead = new ReadAhead(environment.cache)
     this.#isReadOnly = environment.readOnly
   }
 
@@ -77,6 +82,19 @@ export class PageReader {
   read(request: PageRequest): Page | Promise<Page> {
     const page = this.#fromTail(request) ?? this.#fromTable(request)
     if (page !== undefined) return page
+    const ahead = isLookup(request) ? undefined : this.#ahead.take(request.offset)
+    if (ahead === undefined) return this.#fromFile(request)
+    if (ahead.buffer !== undefined) return this.#fromAhead(ahead, request)
+    return this.#afterReading(ahead, request)
+  }
+
+  async #afterReading(ahead: AheadRange, request: PageRequest): Promise<Page> {
+    await ahead.reading
+    if (turnIsLong()) await nextTurn()
+    return this.#fromAhead(ahead, request)
+  }
+
+  #fromFile(request: PageRequest): Page | Promise<Page> {
     const hint = this.#hints.find(request.offset)
     const segment = hint?.segment ?? this.#segments.find(request.offset)
     if (!segment.file.isReady()) return this.#readLater(segment, request)
@@ -95,7 +113,17 @@ export class PageReader {
     if (parsed.kind !== 'batches' || leadsPast(window, place.hint, request)) {
       return this.#readFrom(place, request)
     }
-    return this.#page(window.buffer, parsed, place, request)
+    return this.#filePage(window, parsed, place.hint, request)
+  }
+
+  /** What cannot be used as it is, is read anew: that tells what is wrong with it. */
+  #fromAhead(ahead: AheadRange, request: PageRequest): Page | Promise<Page> {
+    const { buffer, segment, position } = ahead
+    if (buffer === undefined) return this.#fromFile(request)
+    const window = { buffer, segment, position, nextOffset: segment.baseOffset }
+    const parsed = parseWindow(window, request)
+    if (parsed.kind !== 'batches' || parsed.end === parsed.start) return this.#fromFile(request)
+    return this.#filePage(window, parsed, this.#hints.find(request.offset), request)
   }
 
   /** Remembers where the records of the page's batch at `at` stand, if looking that up again would be dear. */
@@ -112,6 +140,7 @@ export class PageReader {
   forget(): void {
     this.#tables.clear()
     this.#hints.clear()
+    this.#ahead.clear()
   }
 
   #fromTail(request: PageRequest): Page | undefined {
@@ -130,7 +159,7 @@ export class PageReader {
   }
 
   #fromTable(request: PageRequest): Page | undefined {
-    if (request.maxRecords > LOOKUP_RECORDS) return undefined
+    if (!isLookup(request)) return undefined
     const known = this.#tables.find(request.offset)
     if (known === undefined || !known.segment.file.isReady()) return undefined
     const { table, segment, position } = known
@@ -192,6 +221,7 @@ export class PageReader {
     if (position >= size) return this.#stepOut(walk, request)
     const bytes = Math.min(Math.max(wantedBytes(request), walk.needed), size - position)
     const buffer = await readRange(segment.file, position, bytes)
+    if (turnIsLong()) await nextTurn()
     const window = { buffer, segment, position, nextOffset }
     const parsed = parseWindow(window, request)
     if (isIndexWrong(walk, window, parsed, request)) {
@@ -199,7 +229,7 @@ export class PageReader {
       return undefined
     }
     if (parsed.kind === 'batches') {
-      return this.#page(buffer, parsed, { ...start, segment, position }, request)
+      return this.#filePage(window, parsed, start.hint, request)
     }
     walk.nextOffset = parsed.nextOffset
     if (parsed.kind === 'onward') {
@@ -260,6 +290,37 @@ export class PageReader {
     return next === -1 ? segment.sizeBytes : next
   }
 
+  /** A page of a window, which is also where the next one is got ready. */
+  #filePage(
+    window: Window,
+    parsed: Batches,
+    hint: ReadHint | undefined,
+    request: PageRequest,
+  ): Page {
+    const { buffer, segment, position } = window
+    const page = this.#page(buffer, parsed, { segment, position, hint }, request)
+    const { start, end, nextOffset } = page
+    if (end > start && nextOffset < request.end && !isLookup(request)) {
+      const next = { offset: nextOffset, segment, position: page.position + end - start }
+      const rest = buffer.subarray(end)
+      if (beginsWithWholeBatch(rest)) this.#ahead.keep(next, rest)
+      else if (hint !== undefined || page.position === 0) this.#readAhead(next, request)
+    }
+    return page
+  }
+
+  /** Who came from the page before, or began at a file's first byte, will want the next page: it is read while he is at work on this one. */
+  #readAhead(next: ReadHint, request: PageRequest): void {
+    if (this.#tail.find(next.offset) !== undefined) return
+    const left = next.segment.sizeBytes - next.position
+    if (left > SYNC_READ_BYTES) this.#ahead.begin(next, wantedBytes(request))
+    if (left > 0) return
+    const segment = this.#segments.after(next.segment)
+    if (segment !== undefined) {
+      this.#ahead.begin({ offset: next.offset, segment, position: 0 }, wantedBytes(request))
+    }
+  }
+
   /** `base`: the place in the buffer that `place.position` stands for. */
   #page(buffer: Buffer, parsed: Batches, place: Place, request: PageRequest, base = 0): Page {
     const { start, end } = parsed
@@ -293,12 +354,17 @@ function isIndexWrong(walk: Walk, window: Window, parsed: Parsed, request: PageR
   return parsed.kind === 'onward' && parsed.position - walk.indexed > LONG_WALK_BYTES
 }
 
+function isLookup({ maxRecords }: PageRequest): boolean {
+  return maxRecords <= LOOKUP_RECORDS
+}
+
 function wantedBytes(request: PageRequest): number {
-  const bytes =
-    request.maxRecords <= LOOKUP_RECORDS
-      ? Math.min(request.maxBytes, LOOKUP_BYTES)
-      : request.maxBytes
+  const bytes = isLookup(request) ? Math.min(request.maxBytes, LOOKUP_BYTES) : request.maxBytes
   return Math.max(bytes, BATCH_HEADER_BYTES)
+}
+
+function beginsWithWholeBatch(bytes: Buffer): boolean {
+  return bytes.length >= BATCH_HEADER_BYTES && batchSizeAt(bytes, 0) <= bytes.length
 }
 
 function nextOffsetOf(buffer: Buffer, start: number, end: number): number {

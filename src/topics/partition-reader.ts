@@ -42,6 +42,7 @@ async function readOn(
         reading instanceof PageDecoder
           ? reading
           : new PageDecoder(topic, log, await reading, request)
+      if (turnIsLong()) await nextTurn()
       while (!decoder.advance()) await decoder.inflate()
       if (isAnswer(decoder, request)) return decoder
       if (turnIsLong()) await nextTurn()

@@ -15,9 +15,10 @@ const RECORDS_BETWEEN_LOOKS = 16
  * The records of a topic, of one, several or all of its partitions. Each iterator begins anew, at its first `next()`: the
  * start, and with `until: 'end'` the end, is decided then.
  *
- * Order holds within a partition; over several a page of each comes in turn. A page is read when the one before is used up,
- * so that at most one page (`maxBytes`, or one larger batch) is read ahead. A live iterator waits for more, takes in partitions that are added,
- * from their beginning, and goes on at the log start where retention has overtaken it.
+ * Order holds within a partition; over several a page of each comes in turn. A page is decoded when the one before is used
+ * up, so that at most one page of records (`maxBytes`, or one larger batch) is held; its bytes may have been read from the file
+ * before, within `cacheBytes`. A live iterator waits for more, takes in partitions that are added, from their beginning, and
+ * goes on at the log start where retention has overtaken it.
  *
  * Iterators end when the log is closed. They reject, once, and have ended then: with `OffsetOutOfRangeError` where `from` is
  * outside the partition, with `UNKNOWN_TOPIC` where the topic is deleted, with the signal's reason, and at what cannot be

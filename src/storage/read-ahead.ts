@@ -1,0 +1,94 @@
+import type { MemoryCache } from './memory-cache.ts'
+import { CacheEntry } from './memory-cache.ts'
+import type { ReadHint } from './read-hints.ts'
+import type { Segment } from './segment.ts'
+import { readRange } from './segment-scan.ts'
+
+/** Of the memory for all, at most one part in so many is taken for one range. */
+const LARGEST_SHARE = 4
+
+/** The range of a file that a reader is expected to ask for next. */
+export class AheadRange extends CacheEntry {
+  /** Of the reader's next request. */
+  readonly offset: number
+  readonly segment: Segment
+  readonly position: number
+  /** Undefined before it is read; empty where that failed. Whoever asks then reads for himself, and is told. */
+  buffer: Buffer | undefined
+  /** Never rejects. */
+  reading: Promise<void> = Promise.resolve()
+  readonly #ranges: Map<number, AheadRange>
+
+  constructor(place: ReadHint, buffer: Buffer | undefined, ranges: Map<number, AheadRange>) {
+    super()
+    this.offset = place.offset
+    this.segment = place.segment
+    this.position = place.position
+    this.buffer = buffer
+    this.#ranges = ranges
+  }
+
+  evicted(): void {
+    if (this.#ranges.get(this.offset) === this) this.#ranges.delete(this.offset)
+  }
+}
+
+/**
+ * What sequential readers of one partition will ask for next, read while they are at work on what they have. It
+ * is kept within the bound of the memory for all, and is of use to one reader, once.
+ */
+export class ReadAhead {
+  readonly #cache: MemoryCache
+  readonly #ranges = new Map<number, AheadRange>()
+
+  constructor(cache: MemoryCache) {
+    this.#cache = cache
+  }
+
+  /** The range that begins with the batch of this offset; it is not kept any longer. */
+  take(offset: number): AheadRange | undefined {
+    const range = this.#ranges.get(offset)
+    if (range === undefined) return undefined
+    this.#ranges.delete(offset)
+    this.#cache.remove(range)
+    return range
+  }
+
+  /** Begins to read up to `bytes` at a place, in the background. */
+  begin(place: ReadHint, bytes: number): void {
+    const range = this.#add(place, undefined, bytes)
+    if (range !== undefined) range.reading = load(range, bytes)
+  }
+
+  /** Keeps what was read beyond the page that was taken from it. */
+  keep(place: ReadHint, buffer: Buffer): void {
+    this.#add(place, buffer, buffer.buffer.byteLength)
+  }
+
+  clear(): void {
+    for (const range of this.#ranges.values()) this.#cache.remove(range)
+    this.#ranges.clear()
+  }
+
+  #add(place: ReadHint, buffer: Buffer | undefined, bytes: number): AheadRange | undefined {
+    if (this.#ranges.has(place.offset) || bytes > this.#cache.limitBytes / LARGEST_SHARE) {
+      return undefined
+    }
+    const range = new AheadRange(place, buffer, this.#ranges)
+    this.#ranges.set(place.offset, range)
+    this.#cache.add(range, bytes)
+    return range
+  }
+}
+
+async function load(range: AheadRange, maxBytes: number): Promise<void> {
+  const { segment, position } = range
+  try {
+    const bytes = Math.min(maxBytes, (await segment.measure()) - position)
+    range.buffer = bytes > 0 ? await readRange(segment.file, position, bytes) : NOTHING
+  } catch {
+    range.buffer = NOTHING
+  }
+}
+
+const NOTHING = Buffer.alloc(0)
