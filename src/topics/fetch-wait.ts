@@ -18,7 +18,7 @@ export interface WaitRequest<T> {
 
 /**
  * Resolves with records from `options.offset` on as soon as there are `minBytes` of batches, or with what there is after
- * `maxWaitMs`. Every change of the topic is looked at within the call that tells of it, so that no timer and, where the
+ * `maxWaitMs`. Every change of the partition is looked at within the call that tells of it, so that no timer and, where the
  * records are in memory, no further turn stands between an append and its delivery.
  */
 export function waitForRecords<T>(request: WaitRequest<T>, clock: Clock): Promise<T> {
@@ -62,7 +62,7 @@ class FetchWait<T> {
   }
 
   start(clock: Clock): void {
-    this.#wait = new TopicWait(this.#topic, this.#options.signal, {
+    this.#wait = new TopicWait(this.#topic, this.#log, this.#options.signal, {
       changed: () => void this.#look(),
       aborted: (reason) => this.#fail(reason),
     })

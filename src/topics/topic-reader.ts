@@ -22,6 +22,8 @@ export interface RecordBatch<K = string, V = unknown> {
 /** How far a partition has been read. */
 interface Cursor {
   readonly log: PartitionLog
+  /** Among the cursors. */
+  readonly index: number
   position: number
   /** Where the reading ends; undefined: it is live. */
   readonly end: number | undefined
@@ -32,8 +34,12 @@ export class TopicReader<K, V> {
   readonly #topic: Topic
   readonly #options: ResolvedReadOptions
   readonly #cursors: Cursor[] = []
+  readonly #cursorOf = new Map<PartitionLog, Cursor>()
   /** Of the cursor that is asked first. */
   #turn = 0
+  /** As the topic counts its changes: after so many no cursor had anything to read, save `#awake`. */
+  #quietAt = -1
+  #awake: Cursor | undefined
   #beginning: Promise<void> | undefined
   #hasBegun = false
   #isClosed = false
@@ -120,7 +126,7 @@ export class TopicReader<K, V> {
           return outOfRange(log, position)
         }
       }
-      this.#cursors.push({ log, position, end: this.#options.until === 'end' ? end : undefined })
+      this.#addCursor(log, position, this.#options.until === 'end' ? end : undefined)
     }
     return undefined
   }
@@ -132,17 +138,33 @@ export class TopicReader<K, V> {
     }
   }
 
+  #addCursor(log: PartitionLog, position: number, end: number | undefined): void {
+    const cursor: Cursor = { log, index: this.#cursors.length, position, end }
+    this.#cursors.push(cursor)
+    this.#cursorOf.set(log, cursor)
+  }
+
   /** The next one in turn that has something to read. */
   #nextCursor(): Cursor | undefined {
     this.#addCursors()
+    const found =
+      this.#quietAt === this.#topic.changes ? this.#awakeCursor() : this.#searchFrom(this.#turn)
+    if (found !== undefined) this.#turn = found.index + 1
+    return found
+  }
+
+  #awakeCursor(): Cursor | undefined {
+    return this.#awake !== undefined && hasMore(this.#awake) ? this.#awake : undefined
+  }
+
+  #searchFrom(turn: number): Cursor | undefined {
     const cursors = this.#cursors
     for (let step = 0; step < cursors.length; step += 1) {
-      const index = (this.#turn + step) % cursors.length
-      const cursor = cursors[index] as Cursor
-      if (!hasMore(cursor)) continue
-      this.#turn = index + 1
-      return cursor
+      const cursor = cursors[(turn + step) % cursors.length] as Cursor
+      if (hasMore(cursor)) return cursor
     }
+    this.#quietAt = this.#topic.changes
+    this.#awake = undefined
     return undefined
   }
 
@@ -151,7 +173,7 @@ export class TopicReader<K, V> {
     const { partitions } = this.#topic
     if (!this.#hasNewPartitions()) return
     for (const log of partitions.slice(this.#cursors.length)) {
-      this.#cursors.push({ log, position: log.logStartOffset, end: undefined })
+      this.#addCursor(log, log.logStartOffset, undefined)
     }
   }
 
@@ -200,9 +222,9 @@ export class TopicReader<K, V> {
     try {
       await new Promise<void>((resolve, reject) => {
         this.#wake = resolve
-        wait = new TopicWait(this.#topic, this.#options.signal, {
-          changed: () => {
-            if (this.#hasNews()) resolve()
+        wait = new TopicWait(this.#topic, this.#onlyLog(), this.#options.signal, {
+          changed: (log) => {
+            if (this.#hasNews(log)) resolve()
           },
           aborted: reject,
         })
@@ -213,8 +235,20 @@ export class TopicReader<K, V> {
     }
   }
 
-  #hasNews(): boolean {
-    return this.#topic.gone !== undefined || this.#hasNewPartitions() || this.#cursors.some(hasMore)
+  /** The one partition that is read, where no other can come to it. */
+  #onlyLog(): PartitionLog | undefined {
+    return this.#options.partitions?.length === 1 ? this.#cursors[0]?.log : undefined
+  }
+
+  /** Of 1,000 cursors only that of the partition that has changed is looked at. */
+  #hasNews(changed: PartitionLog | undefined): boolean {
+    if (this.#topic.gone !== undefined || this.#hasNewPartitions()) return true
+    // With two of them the reading looks at all.
+    if (this.#awakeCursor() !== undefined) return true
+    if (this.#quietAt + 1 !== this.#topic.changes) return this.#cursors.some(hasMore)
+    this.#quietAt += 1
+    this.#awake = changed && this.#cursorOf.get(changed)
+    return this.#awakeCursor() !== undefined
   }
 }
 

@@ -5,6 +5,7 @@ import { checkPartition } from './partitioner.ts'
 import type { Serializer } from './serializers.ts'
 import type { StandardSchemaV1 } from './standard-schema.ts'
 import { StickyPartitioner } from './sticky-partitioner.ts'
+import { TopicListeners } from './topic-listeners.ts'
 
 /** How the records of a topic become bytes, and which partition they go to. */
 export interface TopicCodec {
@@ -24,7 +25,9 @@ export class Topic {
   /** By partition number; grows when partitions are added. */
   readonly partitions: PartitionLog[]
   /** Told when a partition has grown, moved its start or failed, partitions were added, or the topic has gone. */
-  readonly listeners: Set<() => void> = new Set()
+  readonly listeners: TopicListeners = new TopicListeners()
+  /** Counts what the listeners were told, or would have been. */
+  changes = 0
   config: TopicConfig
   /** No longer there: deleted, or its log was closed. */
   gone: 'deleted' | 'closed' | undefined
@@ -61,10 +64,10 @@ export class Topic {
 
   add(partitions: readonly PartitionLog[]): void {
     for (const partition of partitions) {
-      partition.onChange = this.#tell
+      partition.onChange = () => this.#tell(partition)
       this.partitions.push(partition)
     }
-    this.#tell()
+    this.#tell(undefined)
   }
 
   configure(config: TopicConfig): void {
@@ -75,11 +78,11 @@ export class Topic {
   /** Readers that wait are told that there will be no more. */
   leave(reason: 'deleted' | 'closed'): void {
     this.gone = reason
-    this.#tell()
+    this.#tell(undefined)
   }
 
-  readonly #tell = (): void => {
-    if (this.listeners.size === 0) return
-    for (const listener of [...this.listeners]) listener()
+  #tell(changed: PartitionLog | undefined): void {
+    this.changes += 1
+    this.listeners.tell(changed)
   }
 }

@@ -4,11 +4,19 @@ import { getEventListeners } from 'node:events'
 import { suite, test } from 'node:test'
 import { encodeBatch } from '../../src/codec/batch-encoder.ts'
 import { LogError, OffsetOutOfRangeError } from '../../src/errors.ts'
+import { PartitionLog } from '../../src/storage/partition-log.ts'
 import { MemoryFileSystem } from '../../src/testing/memory-file-system.ts'
 import type { RecordBatch, RecordStream } from '../../src/topics/record-stream.ts'
 import type { Topic } from '../../src/topics/topic.ts'
 import type { LogRecord } from '../../src/types.ts'
-import { append, appendAll, openLog, recordSet, until } from '../support/storage-environment.ts'
+import {
+  append,
+  appendAll,
+  openLog,
+  recordSet,
+  startAppend,
+  until,
+} from '../support/storage-environment.ts'
 import type { TestTopicOptions } from '../support/topics.ts'
 import {
   logOf,
@@ -53,6 +61,21 @@ async function nextValue(next: Promise<IteratorResult<LogRecord>>): Promise<unkn
   const { value, done } = await next
   assert.notEqual(done, true, 'the iterator has ended')
   return value.value
+}
+
+/** Counts from now on how often a partition is asked where it ends. */
+function countLooks(topic: Topic): (partition: number) => number {
+  const counts = topic.partitions.map(() => 0)
+  for (const [number, log] of topic.partitions.entries()) {
+    const { get } = Object.getOwnPropertyDescriptor(PartitionLog.prototype, 'highWatermark') ?? {}
+    Object.defineProperty(log, 'highWatermark', {
+      get: () => {
+        counts[number] = (counts[number] ?? 0) + 1
+        return get?.call(log)
+      },
+    })
+  }
+  return (partition) => counts[partition] ?? 0
 }
 
 async function assertEnded(iterator: AsyncIterator<unknown>): Promise<void> {
@@ -290,6 +313,42 @@ suite('a live reading', () => {
     await append(topic.partition(1), recordSet('b'))
     await append(topic.partition(0), recordSet('a'))
     assert.equal(await nextValue(next), 'a')
+  })
+
+  test('looks at the partition that has grown, not at all the others', async () => {
+    const topic = await newTopic({ partitions: 20 })
+    const iterator = start(read(topic))
+    const next = iterator.next()
+    await isWaitedFor(topic)
+    const looks = countLooks(topic)
+    await append(topic.partition(7), recordSet('a'))
+    assert.equal(await nextValue(next), 'a')
+    const further = iterator.next()
+    await isWaitedFor(topic)
+    await append(topic.partition(3), recordSet('b'))
+    assert.equal(await nextValue(further), 'b')
+    assert.equal(looks(0), 0)
+    assert.ok(looks(3) > 0)
+  })
+
+  test('leaves nothing where several partitions grow before it has looked', async () => {
+    const topic = await newTopic({ partitions: 4, config: { durability: 'os' } })
+    const found: unknown[] = []
+    const stop = new AbortController()
+    const reading = (async () => {
+      for await (const { value } of read(topic, { signal: stop.signal })) found.push(value)
+    })()
+    for (const round of ['1', '2']) {
+      await isWaitedFor(topic)
+      const values = [3, 1, 2].map((partition) => `${round}: ${partition}`)
+      for (const [index, value] of values.entries()) {
+        startAppend(topic.partition([3, 1, 2][index] ?? 0), recordSet(value), { durability: 'os' })
+      }
+      await until(() => found.length >= values.length)
+      assert.deepEqual(found.splice(0).sort(), values.sort())
+    }
+    stop.abort(new Error('enough'))
+    await assert.rejects(reading, /enough/)
   })
 
   test('takes in partitions that are added, from their beginning', async () => {
