@@ -1,6 +1,7 @@
 /**
  * One bound for all that is kept in memory to save a read: tails, index pages, record tables, read-ahead.
- * Least recently used goes first. What is in it must be there to be read again elsewhere.
+ * What was not used lately goes first: an entry that was used since it came, or since it was last looked at, gets a second chance, so that
+ * a use costs one write to memory. What is in it must be there to be read again elsewhere.
  */
 
 /** Something that occupies memory and can be dropped at any time. */
@@ -11,6 +12,8 @@ export abstract class CacheEntry {
   next: CacheEntry | undefined = undefined
   /** Owned by the cache; 0 while the entry is not in it. */
   sizeBytes = 0
+  /** Owned by the cache. */
+  isUsed = false
 
   /** The cache has dropped this entry; called once, never by `remove`. Must not call the cache. */
   abstract evicted(): void
@@ -22,7 +25,7 @@ class Ends extends CacheEntry {
 
 export class MemoryCache {
   readonly limitBytes: number
-  /** Ring: `next` of the ends is the most recently used entry, `previous` the least. */
+  /** Ring: `next` of the ends is the youngest entry, `previous` the one that goes next. */
   readonly #ends: CacheEntry = new Ends()
   #usedBytes = 0
 
@@ -36,20 +39,19 @@ export class MemoryCache {
     return this.#usedBytes
   }
 
-  /** Adds an entry as the most recently used, then drops others (or, if it alone is too large, itself) to keep the bound. */
+  /** Adds an entry as the youngest, then drops others (or, if it alone is too large, itself) to keep the bound. */
   add(entry: CacheEntry, sizeBytes: number): void {
     if (entry.sizeBytes > 0) this.remove(entry)
     entry.sizeBytes = sizeBytes
+    entry.isUsed = false
     this.#usedBytes += sizeBytes
     this.#linkFirst(entry)
     this.#trim()
   }
 
-  /** Marks an entry as used just now; nothing happens if it is not in the cache. */
+  /** Marks an entry as used just now. */
   touch(entry: CacheEntry): void {
-    if (entry.next === undefined || this.#ends.next === entry) return
-    this.#unlink(entry)
-    this.#linkFirst(entry)
+    entry.isUsed = true
   }
 
   /** Takes an entry out without `evicted`; nothing happens if it is not in the cache. */
@@ -64,6 +66,12 @@ export class MemoryCache {
     while (this.#usedBytes > this.limitBytes) {
       const oldest = this.#ends.previous
       if (oldest === undefined || oldest === this.#ends) return
+      if (oldest.isUsed) {
+        oldest.isUsed = false
+        this.#unlink(oldest)
+        this.#linkFirst(oldest)
+        continue
+      }
       this.remove(oldest)
       oldest.evicted()
     }

@@ -28,6 +28,9 @@ export class RecordTables {
   readonly #cache: MemoryCache
   /** By rising base offset. */
   #batches: KnownBatch[] = []
+  /** Of `#batches`; the search for an offset goes through these alone, and so through a few lines of the processor's cache. */
+  #baseOffsets: number[] = []
+  #lastOffsets: number[] = []
 
   constructor(cache: MemoryCache) {
     this.#cache = cache
@@ -38,13 +41,16 @@ export class RecordTables {
     if (this.#batches[at - 1]?.table.header.baseOffset === table.header.baseOffset) return
     const known = new KnownBatch(this, segment, position, table)
     this.#batches.splice(at, 0, known)
+    this.#baseOffsets.splice(at, 0, table.header.baseOffset)
+    this.#lastOffsets.splice(at, 0, table.header.lastOffset)
     this.#cache.add(known, table.sizeBytes)
   }
 
   /** The batch that an offset lies in, if its table is there. */
   find(offset: number): KnownBatch | undefined {
-    const known = this.#batches[this.#indexOf(offset)]
-    if (known === undefined || known.table.header.lastOffset < offset) return undefined
+    const at = this.#indexOf(offset)
+    if (at === -1 || (this.#lastOffsets[at] as number) < offset) return undefined
+    const known = this.#batches[at] as KnownBatch
     this.#cache.touch(known)
     return known
   }
@@ -52,22 +58,27 @@ export class RecordTables {
   /** For `KnownBatch`. */
   forget(known: KnownBatch): void {
     const at = this.#indexOf(known.table.header.baseOffset)
-    if (this.#batches[at] === known) this.#batches.splice(at, 1)
+    if (this.#batches[at] !== known) return
+    this.#batches.splice(at, 1)
+    this.#baseOffsets.splice(at, 1)
+    this.#lastOffsets.splice(at, 1)
   }
 
   clear(): void {
     for (const known of this.#batches) this.#cache.remove(known)
     this.#batches = []
+    this.#baseOffsets = []
+    this.#lastOffsets = []
   }
 
   /** The last batch whose base offset is not above `offset`; -1 where there is none. */
   #indexOf(offset: number): number {
+    const baseOffsets = this.#baseOffsets
     let low = 0
-    let high = this.#batches.length
+    let high = baseOffsets.length
     while (low < high) {
       const middle = (low + high) >>> 1
-      const batch = this.#batches[middle] as KnownBatch
-      if (batch.table.header.baseOffset <= offset) low = middle + 1
+      if ((baseOffsets[middle] as number) <= offset) low = middle + 1
       else high = middle
     }
     return low - 1
