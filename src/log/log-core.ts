@@ -18,6 +18,7 @@ import { TopicStore } from '../topics/topic-store.ts'
 import type { Clock, FileSystem, ResetOffset, Timer } from '../types.ts'
 import { asError, isDiskFull } from '../util/error-code.ts'
 import { Mutex } from '../util/mutex.ts'
+import { nextTurn, turnIsLong } from '../util/turn.ts'
 import type { DataDirectory } from './data-directory.ts'
 import { GroupOffsets } from './group-offsets.ts'
 import type { TopicFiles } from './topic-files.ts'
@@ -324,6 +325,7 @@ export class LogCore {
       this.#followedStore = bytes
     }
     for (const partition of this.topics.partitions()) {
+      if (turnIsLong()) await nextTurn()
       if (this.#isClosing) return
       await partition.poll(state.logStarts.get(partition.name) ?? 0)
     }

@@ -22,6 +22,7 @@ import type { TopicStore } from '../topics/topic-store.ts'
 import type { TopicConfig } from '../types.ts'
 import { isDiskFull } from '../util/error-code.ts'
 import { Mutex } from '../util/mutex.ts'
+import { nextTurn, turnIsLong } from '../util/turn.ts'
 import type { TopicFiles } from './topic-files.ts'
 
 /** Partitions that are opened at once. */
@@ -111,6 +112,7 @@ export class TopicRegistry {
     const worker = async (): Promise<void> => {
       for (let at = next++; at < wanted.length; at = next++) {
         const { topic, partition } = wanted[at] as (typeof wanted)[number]
+        if (turnIsLong()) await nextTurn()
         const log = await this.#openPartition(topic, partition, state)
         ;(opened.get(topic.name) as PartitionLog[])[partition] = log
       }

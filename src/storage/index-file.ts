@@ -27,6 +27,10 @@ const FIRST_TAIL_BYTES = 512
 const PAGE_OVERHEAD_BYTES = 200
 const EMPTY = Buffer.alloc(0)
 
+export function entriesPerPage(entryBytes: number): number {
+  return Math.floor(PAGE_BYTES / entryBytes)
+}
+
 class IndexPage extends CacheEntry {
   readonly bytes: Buffer
   readonly #pages: Map<number, IndexPage>
@@ -73,7 +77,7 @@ export class IndexFile {
     this.#fileSystem = fileSystem
     this.#path = path
     this.#entryBytes = entryBytes
-    this.#entriesPerPage = Math.floor(PAGE_BYTES / entryBytes)
+    this.#entriesPerPage = entriesPerPage(entryBytes)
     this.#cache = cache
     this.#persisted = persistedEntries
   }
@@ -99,6 +103,8 @@ export class IndexFile {
   lookup(value: number): number {
     let low = 0
     let high = this.count
+    // The end is looked up most, and a search through a large index reads a page for each step.
+    if (high > 0 && this.#key(high - 1) <= value) return high - 1
     while (low < high) {
       const middle = (low + high) >>> 1
       if (this.#key(middle) <= value) low = middle + 1
@@ -176,6 +182,17 @@ export class IndexFile {
     this.#replacing = true
   }
 
+  /** Takes the last page of the file as it was just read. */
+  keepLastPage({
+    firstEntry,
+    bytes,
+  }: {
+    readonly firstEntry: number
+    readonly bytes: Buffer
+  }): void {
+    if (bytes.length > 0) this.#keepPage(Math.floor(firstEntry / this.#entriesPerPage), bytes)
+  }
+
   /** Gives all memory back; what was not written is lost. */
   dispose(): void {
     this.#dropPagesFrom(0)
@@ -218,10 +235,14 @@ export class IndexFile {
     } finally {
       handle.closeSync()
     }
+    this.#keepPage(number, bytes)
+    return bytes
+  }
+
+  #keepPage(number: number, bytes: Buffer): void {
     const page = new IndexPage(this.#pages, number, bytes)
     this.#pages.set(number, page)
-    this.#cache.add(page, length + PAGE_OVERHEAD_BYTES)
-    return bytes
+    this.#cache.add(page, bytes.length + PAGE_OVERHEAD_BYTES)
   }
 
   #dropPagesFrom(number: number): void {

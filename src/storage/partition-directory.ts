@@ -2,7 +2,7 @@ import path from 'node:path'
 import { BATCH_HEADER_BYTES, batchSizeAt, checkBatchHeader, lastOffsetAt } from '../codec/batch.ts'
 import type { FileSystem } from '../types.ts'
 import { errorCode } from '../util/error-code.ts'
-import type { SegmentFileKind } from './file-names.ts'
+import type { RegionFileName } from './file-names.ts'
 import {
   CLEANED_SUFFIX,
   DELETED_SUFFIX,
@@ -17,33 +17,64 @@ import {
 export interface PartitionListing {
   /** By rising base offset. */
   readonly logs: number[]
-  readonly files: ReadonlySet<string>
+  /** Base offsets of the segments that have an index file, by its kind. */
+  readonly indexes: Readonly<Record<IndexKind, ReadonlySet<number>>>
+  readonly files: readonly string[]
   /** Offsets of the `.snapshot` files, rising. */
   readonly snapshots: number[]
   /** Lost regions: segment and position. */
   readonly lost: readonly { readonly baseOffset: number; readonly position: number }[]
+  /** A kill left something half done: see `finishHalfDone`. */
+  readonly isHalfDone: boolean
 }
+
+type IndexKind = 'index' | 'timeindex' | 'txnindex'
+const INDEX_KINDS: readonly IndexKind[] = ['index', 'timeindex', 'txnindex']
 
 export async function listPartition(
   fileSystem: FileSystem,
   directory: string,
 ): Promise<PartitionListing> {
-  const files = new Set(await fileSystem.readdir(directory))
+  return listingOf(await fileSystem.readdir(directory))
+}
+
+/** One pass over the names: an open of a partition with 1,000 segments has 4,000 of them. */
+function listingOf(files: readonly string[]): PartitionListing {
   const logs: number[] = []
   const snapshots: number[] = []
-  const lost: { baseOffset: number; position: number }[] = []
+  const indexes = {
+    index: new Set<number>(),
+    timeindex: new Set<number>(),
+    txnindex: new Set<number>(),
+  }
+  let isHalfDone = false
+  const others: string[] = []
   for (const name of files) {
     const segment = parseSegmentFileName(name)
-    if (segment?.pending === undefined) {
-      if (segment?.kind === 'log') logs.push(segment.baseOffset)
-      if (segment?.kind === 'snapshot') snapshots.push(segment.baseOffset)
-    }
-    const region = parseRegionFileName(name)
-    if (region?.kind === 'lost') lost.push(region)
+    if (segment === undefined) others.push(name)
+    else if (segment.pending !== undefined) isHalfDone = true
+    else if (segment.kind === 'log') logs.push(segment.baseOffset)
+    else if (segment.kind === 'snapshot') snapshots.push(segment.baseOffset)
+    else indexes[segment.kind].add(segment.baseOffset)
   }
   logs.sort((a, b) => a - b)
   snapshots.sort((a, b) => a - b)
-  return { logs, files, snapshots, lost }
+  isHalfDone ||= hasOrphans(indexes, logs) || others.some((name) => name.endsWith(TEMPORARY_SUFFIX))
+  const lost = others.flatMap((name) => parseRegionFileName(name) ?? []).filter(isLost)
+  return { logs, indexes, files, snapshots, lost, isHalfDone }
+}
+
+function isLost({ kind }: RegionFileName): boolean {
+  return kind === 'lost'
+}
+
+/** Indexes without a .log. */
+function hasOrphans(indexes: PartitionListing['indexes'], logs: readonly number[]): boolean {
+  const known = new Set(logs)
+  for (const kind of INDEX_KINDS) {
+    for (const baseOffset of indexes[kind]) if (!known.has(baseOffset)) return true
+  }
+  return false
 }
 
 /** For a reader beside a writer: a directory that is still to be made is empty. */
@@ -55,7 +86,7 @@ export async function listPartitionIfThere(
     return await listPartition(fileSystem, directory)
   } catch (error) {
     if (errorCode(error) !== 'ENOENT') throw error
-    return { logs: [], files: new Set(), snapshots: [], lost: [] }
+    return listingOf([])
   }
 }
 
@@ -65,7 +96,8 @@ export async function listPartitionIfThere(
  * which the same call does the rest. Answers with the names that it dealt with.
  */
 export async function finishHalfDone(fileSystem: FileSystem, directory: string): Promise<string[]> {
-  const { files, logs } = await listPartition(fileSystem, directory)
+  const { files: names, logs } = await listPartition(fileSystem, directory)
+  const files = new Set(names)
   const finished: string[] = []
   const swaps: number[] = []
   for (const name of files) {
@@ -147,11 +179,11 @@ async function removeOrphans(fileSystem: FileSystem, directory: string): Promise
   const { files, logs } = await listPartition(fileSystem, directory)
   const known = new Set(logs)
   const removed: string[] = []
-  const kinds: readonly SegmentFileKind[] = ['index', 'timeindex', 'txnindex']
   for (const name of files) {
     const segment = parseSegmentFileName(name)
     if (segment === undefined || segment.pending !== undefined) continue
-    if (!kinds.includes(segment.kind) || known.has(segment.baseOffset)) continue
+    if (segment.kind === 'log' || segment.kind === 'snapshot' || known.has(segment.baseOffset))
+      continue
     await fileSystem.unlink(path.join(directory, name))
     removed.push(name)
   }

@@ -42,7 +42,9 @@ export class RecoveredProducers {
     this.states.clear()
     for (const offset of listing.snapshots.toReversed()) {
       if (offset > limit || offset < start) continue
-      if (!(await this.#canGoOnFrom(segments.find(offset), offset))) continue
+      const segment = segments.find(offset)
+      const mayHaveAborted = listing.indexes.txnindex.has(segment.baseOffset)
+      if (mayHaveAborted && !(await this.#canGoOnFrom(segment, offset))) continue
       if (await this.#loadSnapshot(offset)) return
     }
   }

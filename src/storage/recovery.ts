@@ -12,7 +12,7 @@ import { CorruptLogError } from '../errors.ts'
 import type { CutTail, DamagedRegion } from '../types.ts'
 import { parseLeaderEpochs, readFileIfThere } from './checkpoint.ts'
 import type { StorageEnvironment } from './environment.ts'
-import { LEADER_EPOCH_CHECKPOINT, regionFileName, segmentFileName } from './file-names.ts'
+import { LEADER_EPOCH_CHECKPOINT, regionFileName } from './file-names.ts'
 import { rebuildIndexes } from './index-rebuild.ts'
 import type { OffsetsAtOpen } from './log-offsets.ts'
 import type { PartitionListing } from './partition-directory.ts'
@@ -25,10 +25,11 @@ import { RecoverySteps } from './recovery-steps.ts'
 import { Segment } from './segment.ts'
 import { SegmentList } from './segment-list.ts'
 import { examineSegment, keepTornTail, markLost, rewrite } from './segment-recovery.ts'
+import type { BatchVisitor } from './segment-scan.ts'
 import { scanBatches, scanPassingLost } from './segment-scan.ts'
 import { syncNames } from './sync-error.ts'
 import { followSegment } from './tail-follower.ts'
-import { isTimeIndexWhole } from './time-lookup.ts'
+import { checkTimeIndex } from './time-lookup.ts'
 
 export type { MutableReport, Repair } from './recovery-steps.ts'
 
@@ -85,10 +86,8 @@ class Recovery {
   }
 
   async run(): Promise<RecoveredPartition> {
-    const { environment, directory, isClean, recoveryPoint, indexIntervalBytes } = this.#request
-    if (!environment.readOnly) await this.#finishHalfDone()
-    const list = environment.readOnly ? listPartitionIfThere : listPartition
-    const listing = await list(environment.fileSystem, directory)
+    const { environment, isClean, recoveryPoint, indexIntervalBytes } = this.#request
+    const listing = await this.#list()
     const segments = await this.#segmentsOf(listing)
     const isTrusted = isClean || environment.readOnly
     await this.#producers.load(
@@ -116,6 +115,16 @@ class Recovery {
       failure: this.#steps.failure,
       report: this.#report,
     }
+  }
+
+  async #list(): Promise<PartitionListing> {
+    const { environment, directory } = this.#request
+    const { fileSystem } = environment
+    if (environment.readOnly) return await listPartitionIfThere(fileSystem, directory)
+    const listing = await listPartition(fileSystem, directory)
+    if (!listing.isHalfDone) return listing
+    await this.#finishHalfDone()
+    return await listPartition(fileSystem, directory)
   }
 
   async #finishHalfDone(): Promise<void> {
@@ -160,19 +169,22 @@ class Recovery {
   async #openTrusted(segments: SegmentList): Promise<number | undefined> {
     const { active } = segments
     const to = await active.measure()
-    const from = (await indexStart(active, Number.MAX_SAFE_INTEGER)).position
     if (this.#environment.readOnly) {
-      active.sizeBytes = from
+      active.sizeBytes = (await indexStart(active, Number.MAX_SAFE_INTEGER)).position
       const logEndOffset = await followSegment(active, to, active.baseOffset)
       await this.#replayProducers(segments, logEndOffset)
       return logEndOffset
     }
-    const range = { from, to, nextOffset: active.baseOffset, crcFrom: Number.POSITIVE_INFINITY }
-    const end = await scanPassingLost(active.file, range, active.lostRegions, (buffer, at) =>
-      this.#seen(buffer, at),
-    )
+    const seen: BatchVisitor = (buffer, at) => this.#seen(buffer, at)
+    const checked = await checkTimeIndex(active, to, seen)
+    let end = checked?.end
+    if (end === undefined || end.fault !== undefined) {
+      const { position: from } = await indexStart(active, Number.MAX_SAFE_INTEGER)
+      const range = { from, to, nextOffset: active.baseOffset, crcFrom: Number.POSITIVE_INFINITY }
+      end = await scanPassingLost(active.file, range, active.lostRegions, seen)
+    }
     if (end.fault !== undefined) return undefined
-    if (to > 0 && !(await isTimeIndexWhole(active, to))) await this.#rebuildIndexes(active)
+    if (to > 0 && checked?.isWhole !== true) await this.#rebuildIndexes(active)
     await this.#replayProducers(segments, end.nextOffset)
     return end.nextOffset
   }
@@ -319,10 +331,11 @@ class Recovery {
 
   /** Indexes that are not there at all, of segments that needed no recovery. */
   async #rebuildMissingIndexes(listing: PartitionListing, segments: SegmentList): Promise<void> {
-    for (const segment of segments.all) {
-      const has = (kind: 'log' | 'index' | 'timeindex'): boolean =>
-        listing.files.has(segmentFileName(segment.baseOffset, kind))
-      if (segment.wereIndexesRebuilt || !has('log') || (has('index') && has('timeindex'))) continue
+    const { index, timeindex } = listing.indexes
+    for (const baseOffset of listing.logs) {
+      if (index.has(baseOffset) && timeindex.has(baseOffset)) continue
+      const segment = segments.find(baseOffset)
+      if (segment.wereIndexesRebuilt) continue
       if ((await segment.measure()) > 0) await this.#rebuildIndexes(segment)
     }
   }

@@ -16,6 +16,9 @@ import type { DataFile } from './file-cache.ts'
 const WINDOW_BYTES = 1024 * 1024
 /** Windows grow up to that, as many a walk is short. */
 const FIRST_WINDOW_BYTES = 64 * 1024
+/** Of batches from this size on that need no check only the beginning is read, one after another. */
+const LARGE_BATCH_BYTES = 16 * 1024
+const HEAD_BYTES = 4 * 1024
 
 export type ScanFault = BatchFault | 'offset-order'
 
@@ -51,6 +54,8 @@ interface Walk {
   needed: number
   fault: ScanFault | undefined
   isStopped: boolean
+  /** The last batch was large, and not checked. */
+  isHopping: boolean
 }
 
 /**
@@ -69,12 +74,14 @@ export async function scanBatches(
     needed: BATCH_HEADER_BYTES,
     fault: undefined,
     isStopped: false,
+    isHopping: false,
   }
   let windowBytes = FIRST_WINDOW_BYTES
   while (walk.position < to && walk.fault === undefined && !walk.isStopped) {
     if (turnIsLong()) await nextTurn()
-    const wanted = Math.min(Math.max(windowBytes, walk.needed), to - walk.position)
-    windowBytes = Math.min(4 * windowBytes, WINDOW_BYTES)
+    const bytes = walk.isHopping ? HEAD_BYTES : windowBytes
+    const wanted = Math.min(Math.max(bytes, walk.needed), to - walk.position)
+    if (!walk.isHopping) windowBytes = Math.min(4 * windowBytes, WINDOW_BYTES)
     const window = await readRange(file, walk.position, wanted)
     // The file is shorter than it was said to be.
     if (window.length < wanted) walk.fault = 'truncated'
@@ -105,6 +112,7 @@ function walkWindow(window: Buffer, range: ScanRange, walk: Walk, visit: BatchVi
     walk.isStopped = visit(window, at, walk.position) === STOP
     walk.nextOffset = lastOffsetAt(window, at) + 1
     walk.position += size
+    walk.isHopping = !isChecked && size >= LARGE_BATCH_BYTES
   }
 }
 
@@ -223,10 +231,17 @@ export async function isZero(file: DataFile, from: number, to: number): Promise<
   return true
 }
 
+/** Up to this size a range is read at once: 64 KiB take 5 to 15 us, the way through the thread pool 40 to 80. */
+const READ_AT_ONCE_BYTES = 64 * 1024
+
 /** Reads a range, or what there is of it. */
 export async function readRange(file: DataFile, position: number, bytes: number): Promise<Buffer> {
   const buffer = Buffer.allocUnsafe(bytes)
-  const read = await file.read(buffer, 0, bytes, position)
+  const isSmall = bytes <= READ_AT_ONCE_BYTES
+  while (isSmall && !file.isReady()) await file.ready()
+  const read = isSmall
+    ? file.readSync(buffer, 0, bytes, position)
+    : await file.read(buffer, 0, bytes, position)
   return read === bytes ? buffer : buffer.subarray(0, read)
 }
 

@@ -1,13 +1,13 @@
 import path from 'node:path'
 import { BATCH_HEADER_BYTES, checkBatchHeader, maxTimestampAt } from '../codec/batch.ts'
 import type { TopicConfig } from '../types.ts'
-import { errorCode } from '../util/error-code.ts'
 import type { StorageEnvironment } from './environment.ts'
 import { DataFile } from './file-cache.ts'
 import type { SegmentFileKind } from './file-names.ts'
 import { DELETED_SUFFIX, regionFileName, segmentFileName } from './file-names.ts'
 import type { IndexEntrySink, IndexedBatch } from './index-builder.ts'
 import { IndexBuilder } from './index-builder.ts'
+import { readIndexEnd } from './index-end.ts'
 import { OffsetIndex } from './offset-index.ts'
 import { asSyncError, syncNames } from './sync-error.ts'
 import { TimeIndex } from './time-index.ts'
@@ -328,51 +328,21 @@ export class Segment implements IndexEntrySink {
   #openOffsetIndex(entries: number | undefined): OffsetIndex {
     const { fileSystem, cache } = this.#environment
     const name = this.pathOf('index')
-    const count =
-      entries ??
-      saneCount(fileSystem, name, OffsetIndex.entryBytes, (bytes) =>
-        OffsetIndex.saneEntries(bytes, this.sizeBytes),
-      )
-    return new OffsetIndex(fileSystem, name, cache, count)
+    if (entries !== undefined) return new OffsetIndex(fileSystem, name, cache, entries)
+    const sane = (bytes: Buffer): number => OffsetIndex.saneEntries(bytes, this.sizeBytes)
+    const end = readIndexEnd(fileSystem, name, OffsetIndex.entryBytes, sane)
+    const index = new OffsetIndex(fileSystem, name, cache, end.count)
+    index.file.keepLastPage(end)
+    return index
   }
 
   #openTimeIndex(entries: number | undefined): TimeIndex {
     const { fileSystem, cache } = this.#environment
     const name = this.pathOf('timeindex')
-    const count =
-      entries ?? saneCount(fileSystem, name, TimeIndex.entryBytes, TimeIndex.saneEntries)
-    return new TimeIndex(fileSystem, name, cache, count)
-  }
-}
-
-/**
- * How many entries of an index file to go by. The last entry stands for the file: where it is plausible, so are the
- * others (a look-up checks the batch that it is led to); where it is not, the file is read whole.
- */
-function saneCount(
-  fileSystem: StorageEnvironment['fileSystem'],
-  name: string,
-  entryBytes: number,
-  saneEntries: (bytes: Buffer) => number,
-): number {
-  let handle: ReturnType<typeof fileSystem.openSync>
-  try {
-    handle = fileSystem.openSync(name, 'read')
-  } catch (error) {
-    if (errorCode(error) === 'ENOENT') return 0
-    throw error
-  }
-  try {
-    const entries = Math.floor(handle.sizeSync() / entryBytes)
-    const last = Buffer.alloc(entryBytes)
-    if (entries === 0) return 0
-    handle.readSync(last, 0, entryBytes, (entries - 1) * entryBytes)
-    const isPadding = entries > 1 && last.every((byte) => byte === 0)
-    if (!isPadding && saneEntries(last) === 1) return entries
-    const all = Buffer.alloc(entries * entryBytes)
-    handle.readSync(all, 0, all.length, 0)
-    return saneEntries(all)
-  } finally {
-    handle.closeSync()
+    if (entries !== undefined) return new TimeIndex(fileSystem, name, cache, entries)
+    const end = readIndexEnd(fileSystem, name, TimeIndex.entryBytes, TimeIndex.saneEntries)
+    const index = new TimeIndex(fileSystem, name, cache, end.count)
+    index.file.keepLastPage(end)
+    return index
   }
 }

@@ -12,6 +12,7 @@ import { CorruptLogError } from '../errors.ts'
 import { rebuildIndexesOnce, seek } from './index-rebuild.ts'
 import type { Segment } from './segment.ts'
 import type { SegmentList } from './segment-list.ts'
+import type { BatchVisitor, ScanEnd } from './segment-scan.ts'
 import { findNextBatch, readRange, STOP, scanBatches, scanPassingLost } from './segment-scan.ts'
 
 /** What one batch may grow to when it is decompressed, in bytes. */
@@ -64,6 +65,18 @@ export async function greatestTimestamp(segment: Segment): Promise<number> {
 
 /** The last time entry is true, and no batch behind it is younger. */
 export async function isTimeIndexWhole(segment: Segment, size: number): Promise<boolean> {
+  return (await checkTimeIndex(segment, size, () => {}))?.isWhole ?? false
+}
+
+/**
+ * Walks from the batch of the last time entry to the end of the segment. Undefined where the indexes lead nowhere.
+ * @param visit is told of the batches on the way.
+ */
+export async function checkTimeIndex(
+  segment: Segment,
+  size: number,
+  visit: BatchVisitor,
+): Promise<{ readonly isWhole: boolean; readonly end: ScanEnd } | undefined> {
   try {
     const { timeIndex } = segment
     const { count, lastTimestamp } = timeIndex
@@ -77,14 +90,21 @@ export async function isTimeIndexWhole(segment: Segment, size: number): Promise<
       nextOffset: segment.baseOffset,
       crcFrom: Number.POSITIVE_INFINITY,
     }
-    const end = await scanPassingLost(segment.file, range, segment.lostRegions, (buffer, at) => {
-      greatest = Math.max(greatest, maxTimestampAt(buffer, at))
-      if (lastOffsetAt(buffer, at) === lastOffset)
-        isEntryTrue = maxTimestampAt(buffer, at) === lastTimestamp
-    })
-    return end.fault === undefined && isEntryTrue && greatest <= lastTimestamp
+    const end = await scanPassingLost(
+      segment.file,
+      range,
+      segment.lostRegions,
+      (buffer, at, position) => {
+        greatest = Math.max(greatest, maxTimestampAt(buffer, at))
+        if (lastOffsetAt(buffer, at) === lastOffset)
+          isEntryTrue = maxTimestampAt(buffer, at) === lastTimestamp
+        visit(buffer, at, position)
+      },
+    )
+    const isWhole = end.fault === undefined && isEntryTrue && greatest <= lastTimestamp
+    return { isWhole, end }
   } catch (error) {
-    if (error instanceof CorruptLogError) return false
+    if (error instanceof CorruptLogError) return undefined
     throw error
   }
 }
