@@ -12,7 +12,7 @@
 import { BatchFormatError } from './batch-format-error.ts'
 import { CODEC_NAMES } from './compression.ts'
 import { crc32c } from './crc32c.ts'
-import { readInt32, readInt64, writeInt16, writeInt32, writeInt64 } from './int64.ts'
+import { putInt16, putInt32, putInt64, readInt32, readInt64 } from './int64.ts'
 import { VarintReader } from './varint.ts'
 
 export const BATCH_HEADER_BYTES = 61
@@ -128,19 +128,19 @@ export function writeBatchHeader(buffer: Buffer, at: number, fields: BatchHeader
   if (at < 0 || fields.sizeBytes < BATCH_HEADER_BYTES || end > buffer.length) {
     throw new RangeError(`a batch of ${fields.sizeBytes} bytes does not fit the buffer at ${at}`)
   }
-  writeInt64(buffer, at, fields.baseOffset)
-  writeInt32(buffer, at + 8, fields.sizeBytes - BATCH_OVERHEAD_BYTES)
-  writeInt32(buffer, at + 12, fields.partitionLeaderEpoch)
+  putInt64(buffer, at, fields.baseOffset)
+  putInt32(buffer, at + 8, fields.sizeBytes - BATCH_OVERHEAD_BYTES)
+  putInt32(buffer, at + 12, fields.partitionLeaderEpoch)
   buffer[at + 16] = MAGIC
-  writeInt16(buffer, at + CRC_START, fields.attributes)
-  writeInt32(buffer, at + 23, fields.lastOffset - fields.baseOffset)
-  writeInt64(buffer, at + 27, fields.baseTimestamp)
-  writeInt64(buffer, at + 35, fields.maxTimestamp)
-  writeInt64(buffer, at + 43, fields.producerId)
-  writeInt16(buffer, at + 51, fields.producerEpoch)
-  writeInt32(buffer, at + 53, fields.baseSequence)
-  writeInt32(buffer, at + 57, fields.count)
-  writeInt32(buffer, at + 17, crc32c(buffer, at + CRC_START, end))
+  putInt16(buffer, at + CRC_START, fields.attributes)
+  putInt32(buffer, at + 23, fields.lastOffset - fields.baseOffset)
+  putInt64(buffer, at + 27, fields.baseTimestamp)
+  putInt64(buffer, at + 35, fields.maxTimestamp)
+  putInt64(buffer, at + 43, fields.producerId)
+  putInt16(buffer, at + 51, fields.producerEpoch)
+  putInt32(buffer, at + 53, fields.baseSequence)
+  putInt32(buffer, at + 57, fields.count)
+  putInt32(buffer, at + 17, crc32c(buffer, at + CRC_START, end))
 }
 
 /** Why bytes are no intact batch. `unsupported-magic`: a message of Kafka before 0.11. */
