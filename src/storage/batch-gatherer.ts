@@ -6,10 +6,12 @@ import type { TopicConfig } from '../types.ts'
 import type { AppendCall } from './append-call.ts'
 import type { Chunk, Tail } from './tail.ts'
 
+const NO_CALLS: AppendCall[] = []
+
 /** An encoded batch that waits to be written, and the calls that wait for it. */
 export class PendingBatch {
   readonly baseOffset: number
-  readonly calls: AppendCall[] = []
+  calls: AppendCall[] = NO_CALLS
   chunk: Chunk
   start: number
   end: number
@@ -29,7 +31,15 @@ export class PendingBatch {
   get sizeBytes(): number {
     return this.end - this.start
   }
+
+  /** An array made with its one element has no room for sixteen more, as one that grows has. */
+  add(call: AppendCall): void {
+    if (this.calls.length === 0) this.calls = [call]
+    else this.calls.push(call)
+  }
 }
+
+const NO_BATCHES: PendingBatch[] = []
 
 /**
  * Encodes the records of calls, in the order of the calls, into batches at the end of the tail. A call's records are
@@ -40,7 +50,7 @@ export class BatchGatherer {
   readonly #tail: Tail
   readonly #encoder = new BatchEncoder()
   #open: PendingBatch | undefined
-  #closed: PendingBatch[] = []
+  #closed: PendingBatch[] = NO_BATCHES
   #config: TopicConfig
   #nextOffset: number
   /** Of the batches to come. */
@@ -96,14 +106,14 @@ export class BatchGatherer {
     this.#nextOffset += count
     batch.nextOffset = this.#nextOffset
     batch.roomBytes += roomBytes
-    batch.calls.push(call)
+    batch.add(call)
   }
 
   /** Closes the open batch and gives all batches that wait, in order. */
-  take(): PendingBatch[] {
+  take(): readonly PendingBatch[] {
     this.#closeBatch()
     const taken = this.#closed
-    this.#closed = []
+    this.#closed = NO_BATCHES
     return taken
   }
 
@@ -175,7 +185,8 @@ export class BatchGatherer {
     batch.maxTimestamp = this.#encoder.maxTimestamp
     batch.end = this.#encoder.finish(batch.baseOffset, this.leaderEpoch, timestampType)
     batch.chunk.end = batch.end
-    this.#closed.push(batch)
+    if (this.#closed.length === 0) this.#closed = [batch]
+    else this.#closed.push(batch)
     if (timestampType !== 'LogAppendTime') return
     // All records of the batch have its time, also those of calls that came a little earlier.
     for (const call of batch.calls) call.timestamp = batch.maxTimestamp

@@ -65,15 +65,6 @@ function inPool(start: (done: fs.NoParamCallback) => void): Promise<void> {
   })
 }
 
-function transferSync(call: () => number): number | 'again' {
-  try {
-    return call()
-  } catch (error) {
-    if (isTransient(error)) return 'again'
-    throw error
-  }
-}
-
 class NodeFileHandle implements FileHandle {
   readonly #path: string
   #descriptor: number | undefined
@@ -92,11 +83,13 @@ class NodeFileHandle implements FileHandle {
     const fd = this.#fd
     let done = 0
     while (done < length) {
-      const bytes = transferSync(() =>
-        fs.readSync(fd, buffer, offset + done, length - done, position + done),
-      )
-      if (bytes === 0) break
-      if (bytes !== 'again') done += bytes
+      try {
+        const bytes = fs.readSync(fd, buffer, offset + done, length - done, position + done)
+        if (bytes === 0) break
+        done += bytes
+      } catch (error) {
+        if (!isTransient(error)) throw error
+      }
     }
     return done
   }
@@ -121,10 +114,13 @@ class NodeFileHandle implements FileHandle {
     const fd = this.#fd
     let done = 0
     while (done < length) {
-      const bytes = transferSync(() =>
-        fs.writeSync(fd, buffer, offset + done, length - done, position + done),
-      )
-      if (bytes !== 'again') done += this.#written(bytes)
+      try {
+        done += this.#written(
+          fs.writeSync(fd, buffer, offset + done, length - done, position + done),
+        )
+      } catch (error) {
+        if (!isTransient(error)) throw error
+      }
     }
   }
 

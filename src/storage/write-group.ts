@@ -13,7 +13,8 @@ export function nextGroup(
   waiting: readonly PendingBatch[],
   active: Segment,
   config: TopicConfig,
-): PendingBatch[] {
+): readonly PendingBatch[] {
+  if (waiting.length === 1) return waiting
   // The first batch of a segment is what the span of its times is counted from; each may need an index entry.
   const limit = active.sizeBytes === 0 ? 1 : active.indexRoom(config)
   const group: PendingBatch[] = []
