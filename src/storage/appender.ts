@@ -34,10 +34,8 @@ import { LogOffsets } from './log-offsets.ts'
 import { SyncRounds } from './sync-rounds.ts'
 import type { Tail } from './tail.ts'
 import { storageFailedError, undoWrite } from './write-failure.ts'
-import { groupBytes, mustRollBefore, nextGroup } from './write-group.ts'
+import { groupBytes, groupForNow, isLarge, mustRollBefore, nextGroup } from './write-group.ts'
 
-/** Up to this size a write is made at once; a larger one goes to the thread pool. */
-const SYNC_WRITE_BYTES = 512 * 1024
 const NOTHING: readonly PendingBatch[] = []
 
 export class Appender {
@@ -255,10 +253,9 @@ export class Appender {
     this.#hasEagerCalls = false
     this.#writing = this.#gatherer.take()
     try {
-      let group = this.#groupForNow()
-      while (group !== undefined) {
+      for (let group = this.#groupForNow(); group !== undefined; group = this.#groupForNow()) {
         this.#writeGroup(group)
-        group = this.#writing.length === 0 || turnIsLong() ? undefined : this.#groupForNow()
+        if (this.#writing.length === 0 || turnIsLong()) break
       }
     } catch (error) {
       this.#goOn(this.#undo(error))
@@ -282,9 +279,9 @@ export class Appender {
         await this.#makeReady()
         const { file } = this.#target.active
         while (!file.isReady()) await file.ready()
-        const group = this.#nextGroup()
-        if (groupBytes(group) <= SYNC_WRITE_BYTES) this.#writeGroup(group)
-        else await this.#writeLargeGroup(group)
+        const group = nextGroup(this.#writing, this.#target.active, this.#config)
+        if (isLarge(group)) await this.#writeLargeGroup(group)
+        else this.#writeGroup(group)
       }
     } catch (error) {
       await this.#undo(error)
@@ -300,25 +297,14 @@ export class Appender {
     const { file } = target.active
     while (!file.isReady()) await file.ready()
     const first = this.#writing[0]
-    if (first !== undefined && this.#mustRollBefore(first)) await target.roll(first.baseOffset)
+    if (first === undefined || !mustRollBefore(target.active, first, this.#config)) return
+    await target.roll(first.baseOffset)
   }
 
   /** What can be written at once; undefined where there is nothing, or something has to be waited for. */
   #groupForNow(): readonly PendingBatch[] | undefined {
-    const first = this.#writing[0]
-    if (first === undefined) return undefined
     if (!this.#target.isPrepared || this.#environment.unsynced.isFull()) return undefined
-    if (!this.#target.active.file.isReady() || this.#mustRollBefore(first)) return undefined
-    const group = this.#nextGroup()
-    return groupBytes(group) <= SYNC_WRITE_BYTES ? group : undefined
-  }
-
-  #mustRollBefore(batch: PendingBatch): boolean {
-    return mustRollBefore(this.#target.active, batch, this.#config)
-  }
-
-  #nextGroup(): readonly PendingBatch[] {
-    return nextGroup(this.#writing, this.#target.active, this.#config)
+    return groupForNow(this.#writing, this.#target.active, this.#config)
   }
 
   #writeGroup(group: readonly PendingBatch[]): void {

@@ -2,6 +2,9 @@ import type { TopicConfig } from '../types.ts'
 import type { PendingBatch } from './batch-gatherer.ts'
 import type { Segment } from './segment.ts'
 
+/** Up to this size a write is made at once; a larger one goes to the thread pool. */
+const SYNC_WRITE_BYTES = 512 * 1024
+
 /** The active segment has to be rolled before this batch; its file must be ready. */
 export function mustRollBefore(active: Segment, batch: PendingBatch, config: TopicConfig): boolean {
   const lastOffset = batch.nextOffset - 1
@@ -30,6 +33,24 @@ export function nextGroup(
     group.push(batch)
   }
   return group
+}
+
+/** The next group if it can be written at once; undefined where there is none, or the file or a roll has to be waited for. */
+export function groupForNow(
+  waiting: readonly PendingBatch[],
+  active: Segment,
+  config: TopicConfig,
+): readonly PendingBatch[] | undefined {
+  const first = waiting[0]
+  if (first === undefined || !active.file.isReady()) return undefined
+  if (mustRollBefore(active, first, config)) return undefined
+  const group = nextGroup(waiting, active, config)
+  return isLarge(group) ? undefined : group
+}
+
+/** It goes to the thread pool. */
+export function isLarge(group: readonly PendingBatch[]): boolean {
+  return groupBytes(group) > SYNC_WRITE_BYTES
 }
 
 /** Size of what one write takes. */
