@@ -63,7 +63,7 @@ class FetchWait<T> {
 
   start(clock: Clock): void {
     this.#wait = new TopicWait(this.#topic, this.#log, this.#options.signal, {
-      changed: () => void this.#look(),
+      changed: () => void this.#look(true),
       aborted: (reason) => this.#fail(reason),
     })
     this.#timer = clock.setTimer(() => {
@@ -73,8 +73,8 @@ class FetchWait<T> {
     void this.#look()
   }
 
-  /** Never throws; its promise never rejects. */
-  #look(): Promise<void> | undefined {
+  /** `isTold`: within the call that tells of a change. Never throws; its promise never rejects. */
+  #look(isTold = false): Promise<void> | undefined {
     if (this.#isSettled) return undefined
     if (this.#reading !== undefined) {
       this.#hasNews = true
@@ -86,7 +86,7 @@ class FetchWait<T> {
         this.#reading = this.#finish(page)
         return this.#reading
       }
-      this.#took(page)
+      this.#took(page, isTold)
     } catch (error) {
       this.#fail(error)
     }
@@ -120,7 +120,7 @@ class FetchWait<T> {
       const page = await reading
       this.#reading = undefined
       if (this.#isSettled) return
-      if (page !== undefined || !this.#hasNews) this.#took(page)
+      if (page !== undefined || !this.#hasNews) this.#took(page, false)
       if (this.#hasNews) {
         this.#hasNews = false
         await this.#look()
@@ -130,14 +130,14 @@ class FetchWait<T> {
     }
   }
 
-  #took(page: RecordPage | undefined): void {
+  #took(page: RecordPage | undefined, isTold: boolean): void {
     if (page !== undefined) this.#position = page.nextOffset
     const hasRecords = page !== undefined && page.records.length > 0
     if (!hasRecords && !this.#isExpired) return
     this.#end()
     const result = this.#toResult(page ?? { records: [], nextOffset: this.#position })
-    // A loop of fetches that are answered at once lets others run.
-    if (turnIsLong()) setImmediate(this.#resolve, result)
+    // A loop of fetches that are answered at once lets others run; one that goes through appends does so there.
+    if (!isTold && turnIsLong()) setImmediate(this.#resolve, result)
     else this.#resolve(result)
   }
 
