@@ -10,12 +10,97 @@ import { varintSize, varlongSize, writeVarint, writeVarlong } from './varint.ts'
 
 /** Up to this many characters a loop beats the call into native code. */
 const SHORT_STRING = 48
+/** Up to this many bytes a loop does. */
+const SHORT_BYTES = 24
+/** From here on a number takes more than two bytes, zigzag-encoded; from half of it on, before. */
+const THREE_BYTES_FROM = 0x4000
+
+/** Writes a record at `at` and answers with its end; -1 where it would pass `limit`, and nothing is written there. */
+export function writeRecord(
+  buffer: Buffer,
+  at: number,
+  limit: number,
+  offsetDelta: number,
+  timestampDelta: number,
+  key: string | Uint8Array | null,
+  value: Uint8Array | null,
+  headers: RecordHeaders | undefined,
+): number {
+  if (headers === undefined && timestampDelta === (timestampDelta | 0)) {
+    const end = writeCommon(buffer, at, limit, offsetDelta, timestampDelta, key, value)
+    if (end !== NOT_COMMON) return end
+  }
+  return writeAny(buffer, at, limit, offsetDelta, timestampDelta, key, value, headers)
+}
+
+const NOT_COMMON = -2
 
 /**
- * Writes a record at `at` and answers with its end; -1 where it would pass `limit`, and nothing is written there.
- * A short key is taken to be ASCII until a character proves otherwise: measuring it first costs another loop.
+ * Writes a record as most are: without headers, well within the limit, the key bytes or short and ASCII, no number above two
+ * bytes; another one is `NOT_COMMON`, and what was written of it is written over. The general way takes half as long again.
  */
-export function writeRecord(
+function writeCommon(
+  buffer: Buffer,
+  at: number,
+  limit: number,
+  offsetDelta: number,
+  timestampDelta: number,
+  key: string | Uint8Array | null,
+  value: Uint8Array | null,
+): number {
+  const keyLength = key === null ? -1 : key.length
+  const valueLength = value === null ? -1 : value.length
+  const timestamp = (timestampDelta << 1) ^ (timestampDelta >> 31)
+  const offset = (offsetDelta << 1) ^ (offsetDelta >> 31)
+  const keyNumber = (keyLength << 1) ^ (keyLength >> 31)
+  const valueNumber = (valueLength << 1) ^ (valueLength >> 31)
+  if ((timestamp | offset | keyNumber | valueNumber) >>> 0 >= THREE_BYTES_FROM) return NOT_COMMON
+  const bodyBytes =
+    2 +
+    shortBytes(timestamp) +
+    shortBytes(offset) +
+    shortBytes(keyNumber) +
+    (keyNumber >>> 1) +
+    shortBytes(valueNumber) +
+    (valueNumber >>> 1)
+  if (bodyBytes >= THREE_BYTES_FROM / 2 || at + 2 + bodyBytes > limit) return NOT_COMMON
+  let position = writeShort(buffer, at, bodyBytes << 1)
+  buffer[position] = 0
+  position = writeShort(buffer, position + 1, timestamp)
+  position = writeShort(buffer, position, offset)
+  position = writeShort(buffer, position, keyNumber)
+  if (typeof key === 'string') {
+    if (keyLength > SHORT_STRING || !writeAscii(buffer, position, key)) return NOT_COMMON
+  } else if (key !== null) copyBytes(buffer, position, key, keyLength)
+  position = writeShort(buffer, position + (keyNumber >>> 1), valueNumber)
+  if (value !== null) copyBytes(buffer, position, value, valueLength)
+  position += valueNumber >>> 1
+  buffer[position] = 0
+  return position + 1
+}
+
+function shortBytes(zigzag: number): number {
+  return zigzag < 0x80 ? 1 : 2
+}
+
+/** Writes a number of at most two bytes. */
+function writeShort(buffer: Buffer, at: number, zigzag: number): number {
+  if (zigzag < 0x80) {
+    buffer[at] = zigzag
+    return at + 1
+  }
+  buffer[at] = (zigzag & 0x7f) | 0x80
+  buffer[at + 1] = zigzag >>> 7
+  return at + 2
+}
+
+function copyBytes(buffer: Buffer, at: number, bytes: Uint8Array, length: number): void {
+  if (length > SHORT_BYTES) buffer.set(bytes, at)
+  else for (let i = 0; i < length; i += 1) buffer[at + i] = bytes[i] as number
+}
+
+/** A short key is taken to be ASCII until a character proves otherwise: measuring it first costs another loop. */
+function writeAny(
   buffer: Buffer,
   at: number,
   limit: number,
@@ -44,7 +129,7 @@ export function writeRecord(
     position = writeVarint(buffer, position, keyLength)
     if (!writeAscii(buffer, position, key)) {
       const encoded = Buffer.from(key, 'utf8')
-      return writeRecord(buffer, at, limit, offsetDelta, timestampDelta, encoded, value, headers)
+      return writeAny(buffer, at, limit, offsetDelta, timestampDelta, encoded, value, headers)
     }
     position += keyLength
   } else position = writeBytes(buffer, position, key, keyLength)
