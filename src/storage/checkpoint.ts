@@ -143,6 +143,16 @@ export async function replaceFile(
   path: string,
   bytes: Uint8Array,
 ): Promise<void> {
+  await replaceUnsynced(fileSystem, path, bytes)
+  await fileSystem.syncDirectory(dirname(path))
+}
+
+/** As `replaceFile`, but the name is the caller's to sync: until then the old file may come back. */
+export async function replaceUnsynced(
+  fileSystem: FileSystem,
+  path: string,
+  bytes: Uint8Array,
+): Promise<void> {
   const temporary = path + TEMPORARY_SUFFIX
   const handle = await createAnew(fileSystem, temporary)
   try {
@@ -152,7 +162,6 @@ export async function replaceFile(
     handle.closeSync()
   }
   await fileSystem.rename(temporary, path)
-  await fileSystem.syncDirectory(dirname(path))
 }
 
 /** The whole content of a file; undefined where there is none. */

@@ -160,7 +160,19 @@ export class IndexFile {
     this.#held = true
     try {
       if (this.#replacing) await this.#replace()
-      else await this.#trimAndSync()
+      else await this.#trim(true)
+    } finally {
+      this.#held = false
+    }
+  }
+
+  /** As `sync`, but durable only after `reset`: for the segment that is active, which the next recovery looks at in any case. */
+  async cut(): Promise<void> {
+    if (this.#replacing) return await this.sync()
+    this.flushSync()
+    this.#held = true
+    try {
+      await this.#trim(false)
     } finally {
       this.#held = false
     }
@@ -262,12 +274,12 @@ export class IndexFile {
     }
   }
 
-  async #trimAndSync(): Promise<void> {
+  async #trim(syncs: boolean): Promise<void> {
     const handle = this.#openToWrite()
     try {
       const size = this.#persisted * this.#entryBytes
       if (handle.sizeSync() > size) await handle.truncate(size)
-      await handle.sync()
+      if (syncs) await handle.sync()
     } finally {
       handle.closeSync()
     }

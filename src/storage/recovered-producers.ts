@@ -5,7 +5,7 @@ import { BatchFormatError } from '../codec/batch-format-error.ts'
 import { CorruptLogError } from '../errors.ts'
 import type { AbortedTransaction } from './aborted-index.ts'
 import { AbortedIndex, encodeAbortedTransactions } from './aborted-index.ts'
-import { readFileIfThere, replaceFile } from './checkpoint.ts'
+import { readFileIfThere, replaceUnsynced } from './checkpoint.ts'
 import type { StorageEnvironment } from './environment.ts'
 import { segmentFileName } from './file-names.ts'
 import type { PartitionListing } from './partition-directory.ts'
@@ -98,13 +98,13 @@ export class RecoveredProducers {
     await this.#steps.attempt(index.path, () => index.replace(all))
   }
 
-  /** Writes the state as of an offset; answers whether it could. As of offset 0 there is none, and Kafka writes no file. */
+  /** Writes the state as of an offset; answers whether it could. As of offset 0 there is none, and Kafka writes no file. The name is the caller's to sync. */
   async saveSnapshot(offset: number): Promise<boolean> {
     if (offset === 0) return true
     const { fileSystem } = this.#environment
     const file = this.#snapshotName(offset)
     const bytes = this.states.snapshot()
-    return this.#steps.attempt(file, () => replaceFile(fileSystem, file, bytes))
+    return this.#steps.attempt(file, () => replaceUnsynced(fileSystem, file, bytes))
   }
 
   /** Removes the snapshots that are neither as of the beginning of a segment nor of the end: some may be of data that is gone. */

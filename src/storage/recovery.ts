@@ -268,7 +268,10 @@ class Recovery {
     for (const region of found.damage) await this.#tellDamage(segment, region)
     await this.#rewrite(segment, range.crcFrom, found.end)
     await this.#producers.end(segment)
-    await this.#steps.attempt(segment.pathOf('index'), () => segment.seal())
+    const isActive = range.nextBaseOffset === undefined
+    await this.#steps.attempt(segment.pathOf('index'), () =>
+      isActive ? segment.settle() : segment.seal(),
+    )
     return found.nextOffset
   }
 

@@ -139,9 +139,13 @@ export async function keepTornTail(
 
 /** Writes [from, to) again, the same bytes in place. */
 export async function rewrite(segment: Segment, from: number, to: number): Promise<void> {
-  for (let at = from; at < to; at += COPY_BYTES) {
-    const bytes = await readRange(segment.file, at, Math.min(COPY_BYTES, to - at))
-    await segment.file.write(bytes, 0, bytes.length, at)
+  // Fresh memory for each part would be slower to touch than the part is to copy.
+  const buffer = Buffer.allocUnsafeSlow(Math.min(COPY_BYTES, to - from))
+  for (let at = from; at < to; ) {
+    const bytes = await segment.file.read(buffer, 0, Math.min(buffer.length, to - at), at)
+    if (bytes === 0) return
+    await segment.file.write(buffer, 0, bytes, at)
+    at += bytes
     if (turnIsLong()) await nextTurn()
   }
 }

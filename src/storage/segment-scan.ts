@@ -19,6 +19,7 @@ const FIRST_WINDOW_BYTES = 64 * 1024
 /** Of batches from this size on that need no check only the beginning is read, one after another. */
 const LARGE_BATCH_BYTES = 16 * 1024
 const HEAD_BYTES = 4 * 1024
+const EMPTY = Buffer.alloc(0)
 
 export type ScanFault = BatchFault | 'offset-order'
 
@@ -41,7 +42,10 @@ export interface ScanRange {
   readonly crcFrom: number
 }
 
-/** Told of each good batch: it lies at `at` in `buffer` and at `position` in the file. Answers `STOP` to go no further. */
+/**
+ * Told of each good batch: it lies at `at` in `buffer`, until it has answered, and at `position` in the file. Answers `STOP` to go no
+ * further.
+ */
 export type BatchVisitor = (buffer: Buffer, at: number, position: number) => unknown
 
 export const STOP: unique symbol = Symbol('stop')
@@ -77,15 +81,18 @@ export async function scanBatches(
     isHopping: false,
   }
   let windowBytes = FIRST_WINDOW_BYTES
+  let buffer: Buffer = EMPTY
   while (walk.position < to && walk.fault === undefined && !walk.isStopped) {
     if (turnIsLong()) await nextTurn()
     const bytes = walk.isHopping ? HEAD_BYTES : windowBytes
     const wanted = Math.min(Math.max(bytes, walk.needed), to - walk.position)
     if (!walk.isHopping) windowBytes = Math.min(4 * windowBytes, WINDOW_BYTES)
-    const window = await readRange(file, walk.position, wanted)
+    // One buffer for all windows: fresh memory is slow to touch.
+    if (buffer.length < wanted) buffer = Buffer.allocUnsafeSlow(wanted)
+    const read = await readInto(file, buffer, walk.position, wanted)
     // The file is shorter than it was said to be.
-    if (window.length < wanted) walk.fault = 'truncated'
-    else walkWindow(window, range, walk, visit)
+    if (read < wanted) walk.fault = 'truncated'
+    else walkWindow(buffer.subarray(0, read), range, walk, visit)
   }
   return walk
 }
@@ -237,12 +244,19 @@ const READ_AT_ONCE_BYTES = 64 * 1024
 /** Reads a range, or what there is of it. */
 export async function readRange(file: DataFile, position: number, bytes: number): Promise<Buffer> {
   const buffer = Buffer.allocUnsafe(bytes)
-  const isSmall = bytes <= READ_AT_ONCE_BYTES
-  while (isSmall && !file.isReady()) await file.ready()
-  const read = isSmall
-    ? file.readSync(buffer, 0, bytes, position)
-    : await file.read(buffer, 0, bytes, position)
+  const read = await readInto(file, buffer, position, bytes)
   return read === bytes ? buffer : buffer.subarray(0, read)
+}
+
+async function readInto(
+  file: DataFile,
+  buffer: Buffer,
+  position: number,
+  bytes: number,
+): Promise<number> {
+  if (bytes > READ_AT_ONCE_BYTES) return await file.read(buffer, 0, bytes, position)
+  while (!file.isReady()) await file.ready()
+  return file.readSync(buffer, 0, bytes, position)
 }
 
 /** Bytes that are searched at a time for the beginning of a batch. */

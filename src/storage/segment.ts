@@ -259,6 +259,14 @@ export class Segment implements IndexEntrySink {
     }
   }
 
+  /** At the end of a recovery that appends go on after: the last time entry, and the index files cut to their entries. */
+  async settle(): Promise<void> {
+    await this.file.sync()
+    if (this.sizeBytes > 0) this.#builder?.close()
+    await this.offsetIndex.file.cut()
+    await this.timeIndex.file.cut()
+  }
+
   /** At a roll and at a close: the last time entry, then everything cut to its size and synced. */
   async seal(): Promise<void> {
     await this.file.sync()
