@@ -163,6 +163,8 @@ class BytesRecord implements LogRecord<Key, Buffer> {
   }
 }
 
+const NO_BYTES = new ArrayBuffer(0)
+
 /** Gathers the records that a decoder finds in one partition, in their order. */
 export class RecordCollector implements RecordSink {
   readonly records: LogRecord[] = emptyArray()
@@ -173,7 +175,7 @@ export class RecordCollector implements RecordSink {
   readonly #serializer: Serializer | undefined
   /** The page at hand, its memory and its place there. */
   #page: Buffer | undefined
-  #bytes: ArrayBufferLike = new ArrayBuffer(0)
+  #bytes: ArrayBufferLike = NO_BYTES
   #bytesStart = 0
 
   constructor(topic: string, partition: number, key: KeyType, serializer: Serializer) {
@@ -250,7 +252,7 @@ export class RecordCollector implements RecordSink {
  */
 function emptyArray(): LogRecord[] {
   const array: (LogRecord | null)[] = [null]
-  array.length = 0
+  array.pop()
   return array as LogRecord[]
 }
 
