@@ -1,0 +1,151 @@
+// Runs trials: each measurement in a process and directory of its own, repetitions outermost, so that a slow minute of the
+// machine falls on all programs.
+import { execFile } from 'node:child_process'
+import { mkdirSync, mkdtempSync, rmSync } from 'node:fs'
+import path from 'node:path'
+import { pathToFileURL } from 'node:url'
+import type { Result } from '../report/judgement.ts'
+import type { Contender, Metrics, Preparation, TaskName, Workload } from '../trials/types.ts'
+import { DEFAULT_PARAMETERS } from '../trials/types.ts'
+import type { Job } from './job.ts'
+
+const CHILD = path.join(import.meta.dirname, 'child.js')
+const EMPTY = path.join(import.meta.dirname, 'empty.js')
+const HIDE_NATIVE_CRC = path.join(import.meta.dirname, 'hide-native-crc.js')
+const TIMEOUT_MS = 120_000
+
+export interface RunOptions {
+  readonly repetitions: number
+  readonly isQuick: boolean
+  /** Where the measurements' directories are made, for a time. */
+  readonly directory: string
+  readonly progress: (line: string) => void
+}
+
+/** Rejects where a program fails or a check does not hold. */
+export async function runTrials(
+  workloads: readonly Workload[],
+  options: RunOptions,
+): Promise<Result[]> {
+  const results = workloads.flatMap((workload) =>
+    workload.contenders.map((contender) => ({
+      workload,
+      contender,
+      measurements: [] as Metrics[],
+    })),
+  )
+  mkdirSync(options.directory, { recursive: true })
+  await warmMemory()
+  for (let repetition = 1; repetition <= options.repetitions; repetition += 1) {
+    const root = mkdtempSync(path.join(options.directory, 'brokerless-bench-'))
+    try {
+      const runner = new Repetition(root, await emptyPeakBytes(), options.isQuick)
+      for (const result of results) {
+        const { workload, contender } = result
+        const place = `${repetition}/${options.repetitions}`
+        options.progress(`${place}  ${workload.id}  ${contender.label}`)
+        result.measurements.push(await runner.measure(workload, contender))
+      }
+    } finally {
+      rmSync(root, { recursive: true, force: true })
+    }
+  }
+  return results
+}
+
+/** Tasks that leave a directory as they find it, so that several may read the same one. */
+const READING_TASKS: ReadonlySet<TaskName> = new Set(['scan', 'readRandom', 'reopen'])
+
+class Repetition {
+  readonly #root: string
+  readonly #emptyBytes: number
+  readonly #isQuick: boolean
+  /** Prepared directories that trials share, by the job that wrote them. */
+  readonly #shared = new Map<string, string>()
+  #directories = 0
+
+  constructor(root: string, emptyBytes: number, isQuick: boolean) {
+    this.#root = root
+    this.#emptyBytes = emptyBytes
+    this.#isQuick = isQuick
+  }
+
+  async measure(workload: Workload, contender: Contender): Promise<Metrics> {
+    const quick = this.#isQuick ? workload.quick : {}
+    const own = { ...workload.parameters, ...contender.parameters, ...quick }
+    const parameters = { ...DEFAULT_PARAMETERS, ...own, ...(this.#isQuick ? contender.quick : {}) }
+    const job: Job = {
+      program: contender.program,
+      task: workload.task,
+      variant: contender.variant ?? '',
+      parameters,
+      portableCrc: contender.portableCrc ?? false,
+      ending: 'closed',
+      emptyBytes: this.#emptyBytes,
+      directory: '',
+    }
+    const preparation = contender.prepare ?? workload.prepare
+    if (preparation === undefined) return this.#runIn(this.#newDirectory(), job)
+    return this.#runPrepared(job, preparation)
+  }
+
+  async #runPrepared(job: Job, { task, ending, parameters, quick }: Preparation): Promise<Metrics> {
+    const own = { ...job.parameters, ...parameters, ...(this.#isQuick ? quick : {}) }
+    const first: Job = { ...job, task, ending, parameters: own, variant: '', portableCrc: false }
+    const isShared = READING_TASKS.has(job.task) && ending === 'closed'
+    const key = JSON.stringify(first)
+    const directory = this.#shared.get(key) ?? this.#newDirectory()
+    if (!this.#shared.has(key)) await runChild({ ...first, directory })
+    if (!isShared) return this.#runIn(directory, job)
+    this.#shared.set(key, directory)
+    return JSON.parse(await runChild({ ...job, directory })) as Metrics
+  }
+
+  async #runIn(directory: string, job: Job): Promise<Metrics> {
+    const output = await runChild({ ...job, directory })
+    rmSync(directory, { recursive: true })
+    return JSON.parse(output) as Metrics
+  }
+
+  #newDirectory(): string {
+    this.#directories += 1
+    const directory = path.join(this.#root, String(this.#directories))
+    mkdirSync(directory)
+    return directory
+  }
+}
+
+/** What the process printed; nothing where it was to kill itself. */
+async function runChild(job: Job): Promise<string> {
+  const hooks = job.portableCrc ? ['--import', pathToFileURL(HIDE_NATIVE_CRC).href] : []
+  const args = [...hooks, CHILD, JSON.stringify(job)]
+  const { stdout, signal, problem } = await runNode(args)
+  const isKilled = job.ending === 'killed' && signal === 'SIGKILL'
+  if (isKilled || (problem === undefined && job.ending === 'closed')) return stdout
+  throw new Error(`${job.program} failed at ${job.task}: ${problem ?? 'it was not killed'}`)
+}
+
+interface Ran {
+  readonly stdout: string
+  readonly signal: string | undefined
+  readonly problem: string | undefined
+}
+
+function runNode(args: readonly string[]): Promise<Ran> {
+  return new Promise((resolve) => {
+    execFile(process.execPath, args, { timeout: TIMEOUT_MS }, (error, stdout, stderr) => {
+      const signal = error?.signal ?? undefined
+      const problem = error === null ? undefined : `${signal ?? ''}${stderr || error.message}`
+      resolve({ stdout, signal, problem })
+    })
+  })
+}
+
+async function emptyPeakBytes(): Promise<number> {
+  return Number((await runNode([EMPTY])).stdout)
+}
+
+/** Memory that the machine handed back is slow to touch again. A process of its own, so that it is all free again. */
+async function warmMemory(): Promise<void> {
+  await runNode(['-e', 'for (let i = 0; i < 8; i += 1) Buffer.allocUnsafeSlow(2 ** 27).fill(1)'])
+}

@@ -1,0 +1,20 @@
+// This library, as its README says to use it.
+import { append, appendConcurrent, appendSingle, appendSynced } from './brokerless/append.ts'
+import { deliver } from './brokerless/deliver.ts'
+import { readRandom, scan } from './brokerless/read.ts'
+import { reopen, touchPartitions } from './brokerless/reopen.ts'
+import type { Program } from './program.ts'
+
+export const program: Program = {
+  tasks: {
+    append,
+    appendSynced,
+    appendConcurrent,
+    appendSingle,
+    scan,
+    readRandom,
+    deliver,
+    reopen,
+    touchPartitions,
+  },
+}

@@ -1,0 +1,104 @@
+import { requireBytes, requireEqual } from '../../data/records.ts'
+import type { Metrics } from '../../trials/types.ts'
+import { concurrentWriters, singleRecords, syncedBatches } from '../pacing.ts'
+import type { TaskContext } from '../program.ts'
+import { batchCount, perSecond } from '../program.ts'
+import { orderObjects } from './objects.ts'
+import type { BenchLog } from './open.ts'
+import { addIdleReaders, openBytes, openObjects, TOPIC } from './open.ts'
+
+/** Each batch to the next partition; the final flush counts. */
+export async function append(context: TaskContext): Promise<Metrics> {
+  const { dataset, parameters, stopwatch, killed } = context
+  const { partitions } = parameters
+  const log = await openBytes(context)
+  await addIdleReaders(log, context)
+  const batches = batchCount(parameters)
+  const before = await endOffset(log, 0)
+  await stopwatch.time(async () => {
+    for (let index = 0; index < batches; index += 1) {
+      const options = { partition: index % partitions }
+      await log.produce(TOPIC, dataset.batch(index), options)
+    }
+    killed?.()
+    await log.flush()
+  })
+  if (partitions === 1) await checkLast(log, context, before)
+  else await checkSpread(log, context)
+  await log.close()
+  return { rate: perSecond(parameters.records, stopwatch.milliseconds) }
+}
+
+/** The last record of a partition is what was appended last, and so many have come. */
+async function checkLast(log: BenchLog, context: TaskContext, before = 0): Promise<void> {
+  const { records } = context.parameters
+  requireEqual('the log end offset', await endOffset(log, 0), before + records)
+  const offset = before + records - 1
+  const { records: last } = await log.fetch(TOPIC, { partition: 0, offset })
+  requireBytes('the last record', last[0]?.value, context.dataset.record(records - 1).value)
+}
+
+async function checkSpread(log: BenchLog, { parameters }: TaskContext): Promise<void> {
+  let sum = 0
+  for (let partition = 0; partition < parameters.partitions; partition += 1) {
+    sum += await endOffset(log, partition)
+  }
+  requireEqual('the sum of the log end offsets', sum, parameters.records)
+}
+
+async function endOffset(log: BenchLog, partition: number): Promise<number> {
+  return (await log.offsets(TOPIC, partition)).latest
+}
+
+export async function appendSynced(context: TaskContext): Promise<Metrics> {
+  const log = await openBytes(context, 'disk')
+  const metrics = await syncedBatches(context, (index) =>
+    log.produce(TOPIC, context.dataset.batch(index), { partition: 0 }),
+  )
+  await checkLast(log, context)
+  await log.close()
+  return metrics
+}
+
+export async function appendConcurrent(context: TaskContext): Promise<Metrics> {
+  const log = await openBytes(context, 'disk')
+  const metrics = await concurrentWriters(context, (index) =>
+    log.produce(TOPIC, context.dataset.record(index), { partition: 0 }),
+  )
+  await checkLast(log, context)
+  await log.close()
+  return metrics
+}
+
+export function appendSingle(context: TaskContext): Promise<Metrics> {
+  return context.variant === 'objects' ? appendObjects(context) : appendBytes(context)
+}
+
+async function appendBytes(context: TaskContext): Promise<Metrics> {
+  const { dataset, parameters } = context
+  const log = await openBytes(context)
+  await addIdleReaders(log, context)
+  const before = await endOffset(log, 0)
+  const { partitions } = parameters
+  const metrics = await singleRecords(context, (index) =>
+    log.produce(TOPIC, dataset.record(index), { partition: index % partitions }),
+  )
+  if (partitions === 1) await checkLast(log, context, before)
+  else await checkSpread(log, context)
+  await log.close()
+  return metrics
+}
+
+async function appendObjects(context: TaskContext): Promise<Metrics> {
+  const { records } = context.parameters
+  const objects = orderObjects()
+  const log = await openObjects(context)
+  const metrics = await singleRecords(context, (index) =>
+    log.produce(TOPIC, { value: objects[index % objects.length] }, { partition: 0 }),
+  )
+  const { records: last } = await log.fetch(TOPIC, { partition: 0, offset: records - 1 })
+  const expected = objects[(records - 1) % objects.length]
+  requireEqual('the last record', JSON.stringify(last[0]?.value), JSON.stringify(expected))
+  await log.close()
+  return metrics
+}

@@ -1,0 +1,178 @@
+// lmdb-js, as it is fastest here: keys as uint32, synchronous transactions, and MDB_APPEND as keys rise. `'os'` is noSync: what
+// is committed is with the operating system. (Writes through `put`, which it gathers off the main thread, are half as fast at W1,
+// a tenth at W5, and faster at W4 alone.)
+import path from 'node:path'
+import type { RootDatabase } from 'lmdb'
+import { open } from 'lmdb'
+import type { BenchRecord } from '../data/records.ts'
+import { joinedBytes, random32, requireBytes, requireEqual, touchJoined } from '../data/records.ts'
+import type { Metrics } from '../trials/types.ts'
+import { concurrentWriters, deliveries, singleRecords, syncedBatches } from './pacing.ts'
+import type { Program, TaskContext } from './program.ts'
+import { batchCount, perSecond } from './program.ts'
+import { wokenReader } from './woken-reader.ts'
+
+type Store = RootDatabase<Buffer, number>
+
+const APPEND = { append: true }
+const OS = { noSync: true, noMemInit: true }
+/** Its commits resolve when they are visible; `flushed` tells when they are on the disk. */
+const DISK = { noMemInit: true }
+
+function openStore({ directory, variant }: TaskContext, durability: object = OS): Store {
+  return open<Buffer, number>({
+    path: path.join(directory, 'data.mdb'),
+    encoding: 'binary',
+    keyEncoding: 'uint32',
+    useWritemap: variant === 'writemap',
+    ...durability,
+  })
+}
+
+function putBatch(store: Store, first: number, values: readonly Buffer[]): void {
+  store.transactionSync(() => {
+    for (let i = 0; i < values.length; i += 1) {
+      store.putSync(first + i, values[i] as Buffer, APPEND)
+    }
+  })
+}
+
+function valuesOf(records: readonly BenchRecord[]): Buffer[] {
+  return records.map(joinedBytes)
+}
+
+async function append(context: TaskContext): Promise<Metrics> {
+  const { dataset, parameters, stopwatch, killed } = context
+  const batches = dataset.batches.map(valuesOf)
+  const store = openStore(context)
+  await stopwatch.time(() => {
+    for (let index = 0; index < batchCount(parameters); index += 1) {
+      putBatch(store, index * parameters.batchRecords, batches[index % batches.length] as Buffer[])
+    }
+    killed?.()
+  })
+  await checkAndClose(store, context)
+  return { rate: perSecond(parameters.records, stopwatch.milliseconds) }
+}
+
+async function checkAndClose(store: Store, { dataset, parameters }: TaskContext): Promise<void> {
+  const { records } = parameters
+  const { entryCount } = store.getStats() as { readonly entryCount: number }
+  requireEqual('the number of records', entryCount, records)
+  requireBytes('the last record', store.get(records - 1), joinedBytes(dataset.record(records - 1)))
+  await store.close()
+}
+
+/** A synchronous commit is on the disk when it returns. */
+async function appendSynced(context: TaskContext): Promise<Metrics> {
+  const batches = context.dataset.batches.map(valuesOf)
+  const store = openStore(context, DISK)
+  const metrics = await syncedBatches(context, (index) => {
+    const first = index * context.parameters.batchRecords
+    putBatch(store, first, batches[index % batches.length] as Buffer[])
+  })
+  await checkAndClose(store, context)
+  return metrics
+}
+
+/** Here `put`, which gathers what comes together into one transaction off the main thread. */
+async function appendConcurrent(context: TaskContext): Promise<Metrics> {
+  const store = openStore(context, DISK)
+  const metrics = await concurrentWriters(context, async (index) => {
+    await store.put(index, context.dataset.record(index).value)
+    await store.flushed
+  })
+  await checkAndClose(store, context)
+  return metrics
+}
+
+async function appendSingle(context: TaskContext): Promise<Metrics> {
+  const { dataset } = context
+  const store = openStore(context)
+  const metrics = await singleRecords(context, (index) => {
+    store.transactionSync(() => store.putSync(index, dataset.record(index).value, APPEND))
+  })
+  await checkAndClose(store, context)
+  return metrics
+}
+
+async function scan(context: TaskContext): Promise<Metrics> {
+  const { parameters, dataset, stopwatch } = context
+  const store = openStore(context)
+  let records = 0
+  let sum = 0
+  await stopwatch.time(() => {
+    for (const { value } of store.getRange()) {
+      sum += touchJoined(value)
+      records += 1
+    }
+  })
+  await store.close()
+  requireEqual('the number of records', records, parameters.records)
+  requireEqual('the checksum', sum, dataset.checksum(parameters.records))
+  return { rate: perSecond(records, stopwatch.milliseconds) }
+}
+
+/** `getBinaryFast` answers with a view that the next read overwrites. */
+async function readRandom(context: TaskContext): Promise<Metrics> {
+  const { parameters, dataset, stopwatch } = context
+  const { records, reads, keyBytes } = parameters
+  const store = openStore(context)
+  const next = random32()
+  await stopwatch.time(() => {
+    for (let index = 0; index < reads; index += 1) {
+      const offset = next() % records
+      const value = store.getBinaryFast(offset) as Buffer
+      dataset.checkKey(offset, value.subarray(0, keyBytes))
+    }
+  })
+  await store.close()
+  return { rate: perSecond(reads, stopwatch.milliseconds) }
+}
+
+/** A reader is woken by the writer once it has committed: the database itself tells nobody. */
+async function deliver(context: TaskContext): Promise<Metrics> {
+  const store = openStore(context)
+  const metrics = await deliveries(
+    context,
+    wokenReader({
+      append: (index) => {
+        const { value } = context.dataset.record(index)
+        store.transactionSync(() => store.putSync(index, value, APPEND))
+      },
+      read: (index) => store.get(index),
+    }),
+  )
+  await store.close()
+  return metrics
+}
+
+async function reopen(context: TaskContext): Promise<Metrics> {
+  const { parameters, dataset, stopwatch } = context
+  const found: { store?: Store; key?: number; value?: Buffer } = {}
+  await stopwatch.time(() => {
+    found.store = openStore(context)
+    for (const { key, value } of found.store.getRange({ reverse: true, limit: 1 })) {
+      found.key = key
+      found.value = value
+    }
+  })
+  const { records } = parameters
+  requireEqual('the last key', found.key, records - 1)
+  requireBytes('the last record', found.value, joinedBytes(dataset.record(records - 1)))
+  await found.store?.close()
+  return { openMs: stopwatch.milliseconds }
+}
+
+export const program: Program = {
+  tasks: {
+    append,
+    appendSynced,
+    appendConcurrent,
+    appendSingle,
+    scan,
+    readRandom,
+    deliver,
+    reopen,
+  },
+}

@@ -1,0 +1,21 @@
+// What is used here of better-sqlite3, which brings no types.
+declare module 'better-sqlite3' {
+  interface Statement {
+    run(...values: readonly unknown[]): unknown
+    get(...values: readonly unknown[]): unknown
+    iterate(...values: readonly unknown[]): IterableIterator<unknown>
+    /** Rows as arrays. */
+    raw(isRaw: boolean): this
+  }
+
+  class Database {
+    constructor(file: string)
+    pragma(text: string): unknown
+    exec(sql: string): this
+    prepare(sql: string): Statement
+    transaction(work: () => void): () => void
+    close(): this
+  }
+
+  export = Database
+}

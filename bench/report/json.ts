@@ -1,0 +1,31 @@
+// All measurements, for other programs.
+import type { Machine } from '../harness/machine.ts'
+import type { Result } from './judgement.ts'
+import { judgeAll } from './judgement.ts'
+
+export function jsonOf(
+  results: readonly Result[],
+  machine: Machine,
+  repetitions: number,
+  isQuick: boolean,
+): string {
+  const judgements = judgeAll(results)
+  const document = {
+    date: new Date().toISOString(),
+    machine,
+    repetitions,
+    quick: isQuick,
+    results: results.map((result) => ({
+      workload: result.workload.id,
+      title: result.workload.title,
+      metric: result.workload.metric,
+      contender: result.contender.label,
+      program: result.contender.program,
+      measurements: result.measurements,
+      targets: judgements
+        .filter((each) => each.result === result)
+        .map(({ target, value, isReached }) => ({ ...target, value, isReached })),
+    })),
+  }
+  return `${JSON.stringify(document, null, 2)}\n`
+}

@@ -1,0 +1,123 @@
+// What a trial is. Trials are data: see workloads.ts and growth.ts.
+
+export const PROGRAMS = [
+  'raw',
+  'raw+encode',
+  'brokerless',
+  'lmdb',
+  'better-sqlite3',
+  'classic-level',
+] as const
+
+export type ProgramName = (typeof PROGRAMS)[number]
+
+/** What a program can be asked to do; each is described where the programs are written. */
+export type TaskName =
+  | 'append'
+  | 'appendSynced'
+  | 'appendConcurrent'
+  | 'appendSingle'
+  | 'scan'
+  | 'readRandom'
+  | 'deliver'
+  | 'reopen'
+  | 'touchPartitions'
+
+/** The size of the work. */
+export interface Parameters {
+  readonly records: number
+  readonly batchRecords: number
+  /** 0: the records have no key. */
+  readonly keyBytes: number
+  readonly valueBytes: number
+  /** Random reads. */
+  readonly reads: number
+  /** Concurrent writers. */
+  readonly writers: number
+  readonly partitions: number
+  readonly segmentBytes: number
+  /** Readers that wait and are never woken. */
+  readonly idleReaders: number
+  /** Whose end the idle readers wait at. */
+  readonly idleAt: 'another topic' | 'another partition' | 'the same partition'
+}
+
+/** Numbers that a measurement gives. */
+export interface Metrics {
+  /** Records (or batches, or reads) a second. */
+  readonly rate?: number
+  readonly p50Us?: number
+  readonly p99Us?: number
+  readonly openMs?: number
+  /** Peak resident memory above that of an empty Node process. */
+  readonly peakMiB?: number
+  /** How late a timer of 1 ms was. */
+  readonly lateP99Ms?: number
+  readonly lateMaxMs?: number
+  readonly fileHandles?: number
+}
+
+export type MetricName = keyof Metrics
+
+/** What a contender is held to. */
+export interface Target {
+  readonly metric: MetricName
+  /** The label of the contender whose metric it is a ratio to; without, the bound is absolute. */
+  readonly of?: string
+  readonly atLeast?: number
+  readonly atMost?: number
+  /** Worth reaching, and not counted where it is missed. */
+  readonly stretch?: true
+}
+
+/** Data that must be there before: written by the same program in a process of its own, not timed. */
+export interface Preparation {
+  readonly task: 'append'
+  readonly ending: 'closed' | 'killed'
+  /** Where they differ from the trial's own. */
+  readonly parameters?: Partial<Parameters>
+  readonly quick?: Partial<Parameters>
+}
+
+export interface Contender {
+  /** What the table calls it; unique within its workload. */
+  readonly label: string
+  readonly program: ProgramName
+  /** Which way of doing the task, where a program has several. */
+  readonly variant?: string
+  /** `@node-rs/crc32` is hidden from the library. */
+  readonly portableCrc?: true
+  readonly parameters?: Partial<Parameters>
+  readonly quick?: Partial<Parameters>
+  readonly prepare?: Preparation
+  readonly targets?: readonly Target[]
+}
+
+export interface Workload {
+  /** What the command line calls it; several trials may share it. */
+  readonly id: string
+  readonly title: string
+  readonly task: TaskName
+  /** What the table shows first. */
+  readonly metric: MetricName
+  /** Compared in the picture, and shown in the first table; others in the second. */
+  readonly kind: 'comparison' | 'growth'
+  readonly parameters: Partial<Parameters>
+  /** For a smoke run. */
+  readonly quick: Partial<Parameters>
+  readonly prepare?: Preparation
+  readonly contenders: readonly Contender[]
+}
+
+export const DEFAULT_PARAMETERS: Parameters = {
+  records: 1_000_000,
+  batchRecords: 1000,
+  keyBytes: 16,
+  valueBytes: 100,
+  reads: 200_000,
+  writers: 1,
+  partitions: 1,
+  segmentBytes: 1 << 30,
+  idleReaders: 0,
+  idleAt: 'another topic',
+}
