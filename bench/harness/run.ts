@@ -93,12 +93,22 @@ class Repetition {
     const own = { ...job.parameters, ...parameters, ...(this.#isQuick ? quick : {}) }
     const first: Job = { ...job, task, ending, parameters: own, variant: '', portableCrc: false }
     const isShared = READING_TASKS.has(job.task) && ending === 'closed'
-    const key = JSON.stringify(first)
-    const directory = this.#shared.get(key) ?? this.#newDirectory()
-    if (!this.#shared.has(key)) await runChild({ ...first, directory })
+    const directory = isShared ? await this.#sharedDirectory(first) : await this.#prepared(first)
     if (!isShared) return this.#runIn(directory, job)
-    this.#shared.set(key, directory)
     return JSON.parse(await runChild({ ...job, directory })) as Metrics
+  }
+
+  async #sharedDirectory(job: Job): Promise<string> {
+    const key = JSON.stringify(job)
+    const directory = this.#shared.get(key) ?? (await this.#prepared(job))
+    this.#shared.set(key, directory)
+    return directory
+  }
+
+  async #prepared(job: Job): Promise<string> {
+    const directory = this.#newDirectory()
+    await runChild({ ...job, directory })
+    return directory
   }
 
   async #runIn(directory: string, job: Job): Promise<Metrics> {

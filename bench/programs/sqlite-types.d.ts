@@ -3,7 +3,9 @@ declare module 'better-sqlite3' {
   interface Statement {
     run(...values: readonly unknown[]): unknown
     get(...values: readonly unknown[]): unknown
-    iterate(...values: readonly unknown[]): IterableIterator<unknown>
+    all(...values: readonly unknown[]): unknown[]
+    /** The first column alone. */
+    pluck(isPlucked: boolean): this
     /** Rows as arrays. */
     raw(isRaw: boolean): this
   }

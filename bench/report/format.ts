@@ -17,10 +17,10 @@ const NAMES: Readonly<Record<MetricName, string>> = {
   p50Us: 'p50',
   p99Us: 'p99',
   openMs: 'time',
-  peakMiB: 'peak memory',
-  lateP99Ms: 'lateness p99',
-  lateMaxMs: 'lateness max',
-  fileHandles: 'file handles',
+  peakMiB: 'peak',
+  lateP99Ms: 'late p99',
+  lateMaxMs: 'late max',
+  fileHandles: 'files',
 }
 
 export function metricName(metric: MetricName): string {

@@ -11,22 +11,30 @@ export function tablesOf(results: readonly Result[], isJudged: boolean): string 
   return parts.join('\n\n')
 }
 
+/** Beside the workload's own metric. */
+const FURTHER: readonly MetricName[] = ['p99Us', 'peakMiB', 'fileHandles', 'lateP99Ms', 'lateMaxMs']
+/** How late a timer is says something where the work goes on for a while. */
+const ONLY_WITH_RATES: ReadonlySet<MetricName> = new Set(['lateP99Ms', 'lateMaxMs'])
+
 function workloadTable(workload: Workload, all: readonly Result[]): string {
   const results = all.filter((each) => each.workload === workload)
   const { metric } = workload
-  const tail: MetricName = 'p99Us'
-  const columns = [metricName(metric), 'min to max', 'x first', 'p99', 'peak', 'late p99', 'max']
+  const first = results[0] as Result
+  const further = FURTHER.filter(
+    (each) =>
+      (metric === 'rate' || !ONLY_WITH_RATES.has(each)) &&
+      results.some((result) => cell(result, each) !== ''),
+  )
+  const ratioTo = first.contender.label === 'raw' ? 'x raw' : 'x first'
+  const names = [metricName(metric), 'min to max', ratioTo, ...further.map(metricName)]
   const rows = results.map((result) => [
     result.contender.label,
     cell(result, metric),
     rangeCell(result, metric),
-    ratioCell(result, results[0] as Result, metric),
-    cell(result, tail),
-    cell(result, 'peakMiB'),
-    cell(result, 'lateP99Ms'),
-    cell(result, 'lateMaxMs'),
+    ratioCell(result, first, metric),
+    ...further.map((each) => cell(result, each)),
   ])
-  return `${workload.id}  ${workload.title}\n${aligned([['', ...columns], ...rows])}`
+  return `${workload.id}  ${workload.title}\n${aligned([['', ...names], ...rows])}`
 }
 
 function cell(result: Result, metric: MetricName): string {

@@ -103,7 +103,13 @@ const APPENDING: readonly Workload[] = [
       valueBytes: 1024,
     },
     quick: { records: 256 * 8 },
-    contenders: [raw, w4, portable(w4), ...peers],
+    contenders: [
+      raw,
+      w4,
+      portable(w4),
+      ...peers,
+      { ...lmdb, label: 'lmdb, gathered', variant: 'gathered' },
+    ],
   },
   {
     id: 'W5',
