@@ -35,7 +35,8 @@ async function run(command: Command): Promise<void> {
   write(json, jsonOf(results, machine, repetitions, isQuick))
   write(svg, svgOf(results, machine))
   const minutes = ((performance.now() - began) / 60_000).toFixed(1)
-  console.log(`${machine.summary}; medians of ${repetitions}; ${minutes} minutes\n`)
+  const kind = isQuick ? 'a smoke run, whose figures say nothing' : `medians of ${repetitions}`
+  console.log(`${machine.summary}; ${kind}; ${minutes} minutes\n`)
   console.log(tablesOf(results, !isQuick))
   console.log(`\nwritten: ${json}, ${svg}`)
 }

@@ -1,7 +1,7 @@
 // The comparison as a picture: for each workload a bar a program, as a share of raw's speed. Text takes the colour of the page it is on.
 import type { Machine } from '../harness/machine.ts'
 import type { ProgramName, Workload } from '../trials/types.ts'
-import { shown } from './format.ts'
+import { shown, shownRatio } from './format.ts'
 import type { Result } from './judgement.ts'
 import { spreadOfMetric } from './judgement.ts'
 
@@ -42,9 +42,10 @@ export function svgOf(results: readonly Result[], machine: Machine): string {
     parts.push(chart(workload, bars, y))
     y += TITLE_HEIGHT + bars.length * ROW_HEIGHT + MARGIN
   }
-  const note = `Speed relative to raw (node:fs, batches encoded before), which is the dashed line. ${machine.summary}`
+  const note = 'Speed relative to raw (node:fs, batches encoded before), which is the dashed line.'
   parts.push(text(MARGIN, y + MARGIN, note, 'note'))
-  const height = y + 2 * MARGIN
+  parts.push(text(MARGIN, y + MARGIN + ROW_HEIGHT, machine.summary, 'note'))
+  const height = y + MARGIN + 2 * ROW_HEIGHT
   return [
     `<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 ${WIDTH} ${height}" width="${WIDTH}" height="${height}" role="img">`,
     `<title>brokerless and others relative to bare node:fs</title>`,
@@ -65,7 +66,7 @@ interface Bar {
 /** Empty where raw was not measured. */
 function barsOf(workload: Workload, all: readonly Result[]): Bar[] {
   const { metric } = workload
-  const results = all.filter((each) => each.workload === workload)
+  const results = all.filter((each) => each.workload === workload && !each.contender.portableCrc)
   const medianOf = (result: Result): number => spreadOfMetric(result, metric)?.median ?? Number.NaN
   const raw = results.find(({ contender }) => contender.program === 'raw')
   if (raw === undefined) return []
@@ -95,7 +96,8 @@ function row({ label, program, share, value }: Bar, y: number): string {
   return [
     text(MARGIN, baseline, label, ''),
     `<rect x="${LABEL_WIDTH}" y="${y}" width="${width}" height="${BAR_HEIGHT}" fill="${COLOURS[program]}"/>`,
-    text(LABEL_WIDTH + BAR_WIDTH + 8, baseline, `${share.toFixed(2)} x   ${value}`, ''),
+    text(LABEL_WIDTH + BAR_WIDTH + 8, baseline, `${shownRatio(share)} x`, ''),
+    text(LABEL_WIDTH + BAR_WIDTH + 72, baseline, value, ''),
   ].join('\n')
 }
 

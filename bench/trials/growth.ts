@@ -52,7 +52,7 @@ const OPEN_TARGETS: readonly Target[] = [
 const RATES: readonly Workload[] = [
   {
     id: 'W11',
-    title: '1,000 partitions: open cleanly, one record to each, read each; the time is of the open',
+    title: '1,000 partitions: open cleanly (the time), then one record to each and read each',
     task: 'touchPartitions',
     metric: 'openMs',
     kind: 'growth',
@@ -62,8 +62,8 @@ const RATES: readonly Workload[] = [
     contenders: [{ label: 'brokerless', program: 'brokerless', targets: OPEN_TARGETS }],
   },
   {
-    id: 'growth',
-    title: 'W1 (append in batches) against what else is there',
+    id: 'W1-growth',
+    title: 'append in batches against what else is there',
     task: 'append',
     metric: 'rate',
     kind: 'growth',
@@ -82,8 +82,8 @@ const RATES: readonly Workload[] = [
     ],
   },
   {
-    id: 'growth',
-    title: 'W5 (one record at a time) against what else is there',
+    id: 'W5-growth',
+    title: 'one record at a time against what else is there',
     task: 'appendSingle',
     metric: 'rate',
     kind: 'growth',
@@ -97,8 +97,8 @@ const RATES: readonly Workload[] = [
     ],
   },
   {
-    id: 'growth',
-    title: 'W6 (scan, a page at a time) against what else is there',
+    id: 'W6-growth',
+    title: 'scan, a page at a time, against what else is there',
     task: 'scan',
     metric: 'rate',
     kind: 'growth',
@@ -118,7 +118,7 @@ const COUNTS = [1, 10, 100, 1000]
 
 const OPENING: readonly Workload[] = [
   {
-    id: 'growth',
+    id: 'opening',
     title: 'time to open cleanly and read the last record, by segments of 128 KiB',
     task: 'reopen',
     metric: 'openMs',
@@ -134,7 +134,7 @@ const OPENING: readonly Workload[] = [
     })),
   },
   {
-    id: 'growth',
+    id: 'opening',
     title: 'time to open cleanly and read the last record, by partitions of one record each',
     task: 'reopen',
     metric: 'openMs',

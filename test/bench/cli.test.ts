@@ -28,7 +28,7 @@ test('a quick run has one repetition unless more are asked for', () => {
 
 test('workloads are named in any case, and several trials may share a name', () => {
   assert.deepEqual(idsOf(parse('w5', 'W10').workloads), ['W5', 'W10'])
-  assert.ok(parse('growth').workloads.length > 1)
+  assert.ok(parse('opening').workloads.length > 1)
 })
 
 test('--only leaves the contenders of the programs that it names, and the workloads that have some', () => {
@@ -44,7 +44,10 @@ test('files and directories are taken as they are given', () => {
 })
 
 test('an unknown workload is refused with the names that there are', () => {
-  assertUsage(['W9'], /no workload is called W9; there are W1, W2, .*W8, W10, W11, growth$/)
+  assertUsage(
+    ['W9'],
+    /no workload is called W9; there are W1, W2, .*W8, W10, W11, W1-growth, .*opening$/,
+  )
 })
 
 test('an unknown program is refused with the names that there are', () => {
