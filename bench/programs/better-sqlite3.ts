@@ -6,6 +6,7 @@ import Database from 'better-sqlite3'
 import type { Dataset } from '../data/records.ts'
 import { joinedBytes, random32, requireBytes, requireEqual, touchJoined } from '../data/records.ts'
 import type { Metrics } from '../trials/types.ts'
+import { flushFiles } from './flush.ts'
 import { concurrentWriters, deliveries, Gatherer, singleRecords, syncedBatches } from './pacing.ts'
 import type { Program, TaskContext } from './program.ts'
 import { batchCount, perSecond } from './program.ts'
@@ -68,6 +69,7 @@ async function append(context: TaskContext): Promise<Metrics> {
       store.insertBatch(index * parameters.batchRecords, values)
     }
     killed?.()
+    flushFiles(context.directory)
   })
   store.checkAndClose(parameters.records, dataset)
   return { rate: perSecond(parameters.records, stopwatch.milliseconds) }

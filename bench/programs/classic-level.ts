@@ -5,6 +5,7 @@ import { ClassicLevel } from 'classic-level'
 import type { BenchRecord } from '../data/records.ts'
 import { joinedBytes, random32, requireBytes, requireEqual, touchJoined } from '../data/records.ts'
 import type { Metrics } from '../trials/types.ts'
+import { flushFiles } from './flush.ts'
 import { concurrentWriters, deliveries, Gatherer, singleRecords, syncedBatches } from './pacing.ts'
 import type { Program, TaskContext } from './program.ts'
 import { batchCount, perSecond } from './program.ts'
@@ -56,6 +57,7 @@ async function append(context: TaskContext): Promise<Metrics> {
       await writeBatch(store, index * parameters.batchRecords, values, false)
     }
     killed?.()
+    flushFiles(context.directory)
   })
   await checkAndClose(store, context)
   return { rate: perSecond(parameters.records, stopwatch.milliseconds) }

@@ -1,12 +1,14 @@
-// lmdb-js, as it is fastest here: keys as uint32, synchronous transactions, and MDB_APPEND as keys rise. `'os'` is noSync: what
-// is committed is with the operating system. (`put`, which it gathers off the main thread, has half the rate at W1 and a tenth of
-// it at W5.) useWritemap is a variant: it lets a stray pointer damage the data, of which its manual warns.
+// lmdb-js, as it is fastest here by what its manual says: keys as uint32, synchronous transactions. `'os'` is noSync: what is
+// committed is with the operating system. (`put`, which it gathers off the main thread, has half the rate at W1 and a tenth of it
+// at W5.) Variants: `append` with MDB_APPEND, which its manual does not name but its types do; `writemap` with useWritemap, which
+// lets a stray pointer damage the data, of which its manual warns.
 import path from 'node:path'
-import type { RootDatabase } from 'lmdb'
+import type { PutOptions, RootDatabase } from 'lmdb'
 import { open } from 'lmdb'
 import type { BenchRecord } from '../data/records.ts'
 import { joinedBytes, random32, requireBytes, requireEqual, touchJoined } from '../data/records.ts'
 import type { Metrics } from '../trials/types.ts'
+import { flushFiles } from './flush.ts'
 import { concurrentWriters, deliveries, Gatherer, singleRecords, syncedBatches } from './pacing.ts'
 import type { Program, TaskContext } from './program.ts'
 import { batchCount, perSecond } from './program.ts'
@@ -15,6 +17,7 @@ import { wokenReader } from './woken-reader.ts'
 type Store = RootDatabase<Buffer, number>
 
 const APPEND = { append: true }
+const ANY_PLACE = {}
 const OS = { noSync: true, noMemInit: true }
 const DISK = { noMemInit: true }
 
@@ -28,10 +31,15 @@ function openStore({ directory, variant }: TaskContext, durability: object = OS)
   })
 }
 
-function putBatch(store: Store, first: number, values: readonly Buffer[]): void {
+function putBatch(
+  store: Store,
+  first: number,
+  values: readonly Buffer[],
+  options: PutOptions = ANY_PLACE,
+): void {
   store.transactionSync(() => {
     for (let i = 0; i < values.length; i += 1) {
-      store.putSync(first + i, values[i] as Buffer, APPEND)
+      store.putSync(first + i, values[i] as Buffer, options)
     }
   })
 }
@@ -43,12 +51,15 @@ function valuesOf(records: readonly BenchRecord[]): Buffer[] {
 async function append(context: TaskContext): Promise<Metrics> {
   const { dataset, parameters, stopwatch, killed } = context
   const batches = dataset.batches.map(valuesOf)
+  const options = context.variant === 'append' ? APPEND : ANY_PLACE
   const store = openStore(context)
   await stopwatch.time(() => {
     for (let index = 0; index < batchCount(parameters); index += 1) {
-      putBatch(store, index * parameters.batchRecords, batches[index % batches.length] as Buffer[])
+      const values = batches[index % batches.length] as Buffer[]
+      putBatch(store, index * parameters.batchRecords, values, options)
     }
     killed?.()
+    flushFiles(context.directory)
   })
   await checkAndClose(store, context)
   return { rate: perSecond(parameters.records, stopwatch.milliseconds) }
@@ -83,7 +94,7 @@ async function appendConcurrent(context: TaskContext): Promise<Metrics> {
   const valueAt = (index: number): Buffer => context.dataset.record(index).value
   const gatherer = new Gatherer((indexes) => {
     store.transactionSync(() => {
-      for (const index of indexes) store.putSync(index, valueAt(index), APPEND)
+      for (const index of indexes) store.putSync(index, valueAt(index))
     })
   })
   const put = (index: number): Promise<unknown> => store.put(index, valueAt(index))
@@ -100,7 +111,7 @@ async function appendSingle(context: TaskContext): Promise<Metrics> {
   const { dataset } = context
   const store = openStore(context)
   const metrics = await singleRecords(context, (index) => {
-    store.transactionSync(() => store.putSync(index, dataset.record(index).value, APPEND))
+    store.transactionSync(() => store.putSync(index, dataset.record(index).value))
   })
   await checkAndClose(store, context)
   return metrics
@@ -150,7 +161,7 @@ async function deliver(context: TaskContext): Promise<Metrics> {
     wokenReader({
       append: (index) => {
         const { value } = context.dataset.record(index)
-        store.transactionSync(() => store.putSync(index, value, APPEND))
+        store.transactionSync(() => store.putSync(index, value))
       },
       read: (index) => store.get(index),
     }),

@@ -7,6 +7,7 @@ const lmdb: Contender = { label: 'lmdb', program: 'lmdb' }
 const sqlite: Contender = { label: 'better-sqlite3', program: 'better-sqlite3' }
 const level: Contender = { label: 'classic-level', program: 'classic-level' }
 const peers: readonly Contender[] = [lmdb, sqlite, level]
+const lmdbAppend: Contender = { ...lmdb, label: 'lmdb, append', variant: 'append' }
 
 const MEMORY: Target = { metric: 'peakMiB', atMost: 100 }
 /** What `crc-32` alone must keep of the rate with `@node-rs/crc32`. */
@@ -56,7 +57,7 @@ const APPENDING: readonly Workload[] = [
     kind: 'comparison',
     parameters: W1_RECORDS,
     quick: W1_QUICK,
-    contenders: [raw, encode, w1, portable(w1), ...peers],
+    contenders: [raw, encode, w1, portable(w1), ...peers, lmdbAppend],
   },
   {
     id: 'W2',
@@ -66,7 +67,7 @@ const APPENDING: readonly Workload[] = [
     kind: 'comparison',
     parameters: { records: 200_000, ...KIB_RECORDS },
     quick: { records: 2000 },
-    contenders: [raw, encode, w2, portable(w2), ...peers],
+    contenders: [raw, encode, w2, portable(w2), ...peers, lmdbAppend],
   },
   {
     id: 'W3',
