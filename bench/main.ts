@@ -24,7 +24,7 @@ async function run(command: Command): Promise<void> {
   const { workloads, repetitions, isQuick } = command
   const directory = path.resolve(command.directory ?? path.join(CACHE, 'data'))
   const machine = machineOf(directory)
-  const results = await runTrials(workloads, {
+  const { results, failures } = await runTrials(workloads, {
     repetitions,
     isQuick,
     directory,
@@ -39,6 +39,8 @@ async function run(command: Command): Promise<void> {
   console.log(`${machine.summary}; ${kind}; ${minutes} minutes\n`)
   console.log(tablesOf(results, !isQuick))
   console.log(`\nwritten: ${json}, ${svg}`)
+  for (const failure of failures) console.error(`\nFAILED  ${failure}`)
+  if (failures.length > 0) process.exitCode = 1
 }
 
 try {

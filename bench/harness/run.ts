@@ -22,11 +22,17 @@ export interface RunOptions {
   readonly progress: (line: string) => void
 }
 
-/** Rejects where a program fails or a check does not hold. */
+export interface Trials {
+  readonly results: readonly Result[]
+  /** Programs that failed, took too long or did not pass their checks; such a one is not measured again. */
+  readonly failures: readonly string[]
+}
+
 export async function runTrials(
   workloads: readonly Workload[],
   options: RunOptions,
-): Promise<Result[]> {
+): Promise<Trials> {
+  const failures: string[] = []
   const results = workloads.flatMap((workload) =>
     workload.contenders.map((contender) => ({
       workload,
@@ -41,16 +47,20 @@ export async function runTrials(
     try {
       const runner = new Repetition(root, await emptyPeakBytes(), options.isQuick)
       for (const result of results) {
-        const { workload, contender } = result
-        const place = `${repetition}/${options.repetitions}`
-        options.progress(`${place}  ${workload.id}  ${contender.label}`)
-        result.measurements.push(await runner.measure(workload, contender))
+        if (result.measurements.length < repetition - 1) continue
+        const name = `${result.workload.id}  ${result.contender.label}`
+        options.progress(`${repetition}/${options.repetitions}  ${name}`)
+        try {
+          result.measurements.push(await runner.measure(result.workload, result.contender))
+        } catch (error) {
+          failures.push(`${name}: ${error instanceof Error ? error.message : error}`)
+        }
       }
     } finally {
       rmSync(root, { recursive: true, force: true })
     }
   }
-  return results
+  return { results, failures }
 }
 
 /** Tasks that leave a directory as they find it, so that several may read the same one. */
@@ -145,7 +155,8 @@ function runNode(args: readonly string[]): Promise<Ran> {
   return new Promise((resolve) => {
     execFile(process.execPath, args, { timeout: TIMEOUT_MS }, (error, stdout, stderr) => {
       const signal = error?.signal ?? undefined
-      const problem = error === null ? undefined : `${signal ?? ''}${stderr || error.message}`
+      const late = error?.killed ? `it was stopped after ${TIMEOUT_MS / 1000} s. ` : ''
+      const problem = error === null ? undefined : `${late}${stderr || error.message}`
       resolve({ stdout, signal, problem })
     })
   })

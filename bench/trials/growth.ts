@@ -3,7 +3,14 @@ import type { Contender, Parameters, Preparation, Target, Workload } from './typ
 
 const W1_RECORDS = { records: 1_000_000, batchRecords: 1000, keyBytes: 16, valueBytes: 100 }
 const W1_QUICK = { records: 20_000 }
-const SINGLE_RECORDS = { records: 200_000, batchRecords: 1, keyBytes: 0, valueBytes: 100 }
+/** Where appends are slow, so many would take minutes. */
+const SINGLE_RECORDS = {
+  records: 200_000,
+  batchRecords: 1,
+  keyBytes: 0,
+  valueBytes: 100,
+  timeLimitMs: 5000,
+}
 /** A batch of W1 fills a segment of this size. */
 const SMALL_SEGMENT_BYTES = 128 * 1024
 const MANY = 1000
@@ -21,7 +28,8 @@ const MANY_SEGMENTS: Preparation = {
   quick: W1_QUICK,
 }
 
-const ALONE = '1 segment, 1 partition, no reader'
+/** One segment, one partition, no reader beside. */
+const ALONE = 'alone'
 
 function variation(
   label: string,

@@ -36,6 +36,8 @@ export interface Parameters {
   readonly writers: number
   readonly partitions: number
   readonly segmentBytes: number
+  /** Single records are appended for this long at most; 0: all of them, however long it takes. */
+  readonly timeLimitMs: number
   /** Readers that wait and are never woken. */
   readonly idleReaders: number
   /** Whose end the idle readers wait at. */
@@ -118,6 +120,7 @@ export const DEFAULT_PARAMETERS: Parameters = {
   writers: 1,
   partitions: 1,
   segmentBytes: 1 << 30,
+  timeLimitMs: 0,
   idleReaders: 0,
   idleAt: 'another topic',
 }

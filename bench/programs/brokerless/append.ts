@@ -23,27 +23,31 @@ export async function append(context: TaskContext): Promise<Metrics> {
     killed?.()
     await log.flush()
   })
-  if (partitions === 1) await checkLast(log, context, before)
-  else await checkSpread(log, context)
+  if (partitions === 1) await checkLast(log, context, parameters.records, before)
+  else await checkSpread(log, partitions, parameters.records)
   await log.close()
   return { rate: perSecond(parameters.records, stopwatch.milliseconds) }
 }
 
 /** The last record of a partition is what was appended last, and so many have come. */
-async function checkLast(log: BenchLog, context: TaskContext, before = 0): Promise<void> {
-  const { records } = context.parameters
+async function checkLast(
+  log: BenchLog,
+  { dataset }: TaskContext,
+  records: number,
+  before = 0,
+): Promise<void> {
   requireEqual('the log end offset', await endOffset(log, 0), before + records)
   const offset = before + records - 1
   const { records: last } = await log.fetch(TOPIC, { partition: 0, offset })
-  requireBytes('the last record', last[0]?.value, context.dataset.record(records - 1).value)
+  requireBytes('the last record', last[0]?.value, dataset.record(records - 1).value)
 }
 
-async function checkSpread(log: BenchLog, { parameters }: TaskContext): Promise<void> {
+async function checkSpread(log: BenchLog, partitions: number, records: number): Promise<void> {
   let sum = 0
-  for (let partition = 0; partition < parameters.partitions; partition += 1) {
+  for (let partition = 0; partition < partitions; partition += 1) {
     sum += await endOffset(log, partition)
   }
-  requireEqual('the sum of the log end offsets', sum, parameters.records)
+  requireEqual('the sum of the log end offsets', sum, records)
 }
 
 async function endOffset(log: BenchLog, partition: number): Promise<number> {
@@ -55,7 +59,7 @@ export async function appendSynced(context: TaskContext): Promise<Metrics> {
   const metrics = await syncedBatches(context, (index) =>
     log.produce(TOPIC, context.dataset.batch(index), { partition: 0 }),
   )
-  await checkLast(log, context)
+  await checkLast(log, context, context.parameters.records)
   await log.close()
   return metrics
 }
@@ -65,7 +69,7 @@ export async function appendConcurrent(context: TaskContext): Promise<Metrics> {
   const metrics = await concurrentWriters(context, (index) =>
     log.produce(TOPIC, context.dataset.record(index), { partition: 0 }),
   )
-  await checkLast(log, context)
+  await checkLast(log, context, context.parameters.records)
   await log.close()
   return metrics
 }
@@ -80,11 +84,13 @@ async function appendBytes(context: TaskContext): Promise<Metrics> {
   await addIdleReaders(log, context)
   const before = await endOffset(log, 0)
   const { partitions } = parameters
-  const metrics = await singleRecords(context, (index) =>
-    log.produce(TOPIC, dataset.record(index), { partition: index % partitions }),
-  )
-  if (partitions === 1) await checkLast(log, context, before)
-  else await checkSpread(log, context)
+  let appended = 0
+  const metrics = await singleRecords(context, (index) => {
+    appended = index + 1
+    return log.produce(TOPIC, dataset.record(index), { partition: index % partitions })
+  })
+  if (partitions === 1) await checkLast(log, context, appended, before)
+  else await checkSpread(log, partitions, appended)
   await log.close()
   return metrics
 }
