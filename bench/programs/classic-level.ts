@@ -5,7 +5,6 @@ import { ClassicLevel } from 'classic-level'
 import type { BenchRecord } from '../data/records.ts'
 import { joinedBytes, random32, requireBytes, requireEqual, touchJoined } from '../data/records.ts'
 import type { Metrics } from '../trials/types.ts'
-import { flushFiles } from './flush.ts'
 import { concurrentWriters, deliveries, Gatherer, singleRecords, syncedBatches } from './pacing.ts'
 import type { Program, TaskContext } from './program.ts'
 import { batchCount, perSecond } from './program.ts'
@@ -47,17 +46,19 @@ function valuesOf(records: readonly BenchRecord[]): Buffer[] {
   return records.map(joinedBytes)
 }
 
+/** The last batch is synced, and with it LevelDB's log: that is the final flush. */
 async function append(context: TaskContext): Promise<Metrics> {
   const { dataset, parameters, stopwatch, killed } = context
+  const count = batchCount(parameters)
   const batches = dataset.batches.map(valuesOf)
   const store = await openStore(context)
   await stopwatch.time(async () => {
-    for (let index = 0; index < batchCount(parameters); index += 1) {
+    for (let index = 0; index < count; index += 1) {
       const values = batches[index % batches.length] as Buffer[]
-      await writeBatch(store, index * parameters.batchRecords, values, false)
+      const isLast = index === count - 1 && killed === undefined
+      await writeBatch(store, index * parameters.batchRecords, values, isLast)
     }
     killed?.()
-    flushFiles(context.directory)
   })
   await checkAndClose(store, context)
   return { rate: perSecond(parameters.records, stopwatch.milliseconds) }
