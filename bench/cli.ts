@@ -8,6 +8,7 @@ export const USAGE = `npm run bench [-- WORKLOAD… [options]]
   WORKLOAD…          such as W5; default: all
   --only PROGRAM,…   only these programs: ${PROGRAMS.join(', ')}
   --quick            a smoke run: little data, one repetition, no target judged
+  --cold             each process begins with what is timed; default: it does the same once before
   --repetitions N    default 5
   --directory DIR    where the data is written, for a time; default .cache/bench/data
   --json FILE        default .cache/bench/results.json
@@ -23,6 +24,7 @@ export interface Command {
   /** With only the contenders that are asked for. */
   readonly workloads: readonly Workload[]
   readonly isQuick: boolean
+  readonly isCold: boolean
   readonly repetitions: number
   readonly directory: string | undefined
   readonly json: string | undefined
@@ -33,6 +35,7 @@ const OPTIONS = {
   help: { type: 'boolean', default: false },
   only: { type: 'string' },
   quick: { type: 'boolean', default: false },
+  cold: { type: 'boolean', default: false },
   repetitions: { type: 'string' },
   directory: { type: 'string' },
   json: { type: 'string' },
@@ -48,6 +51,7 @@ export function parseCommand(args: readonly string[], all: readonly Workload[]):
     help: values.help,
     workloads: withPrograms(workloadsOf(positionals, all), programs),
     isQuick,
+    isCold: values.cold,
     repetitions: repetitionsOf(values.repetitions, isQuick),
     directory: values.directory,
     json: values.json,

@@ -21,22 +21,24 @@ function write(file: string, text: string): void {
 
 async function run(command: Command): Promise<void> {
   const began = performance.now()
-  const { workloads, repetitions, isQuick } = command
+  const { workloads, repetitions, isQuick, isCold } = command
   const directory = path.resolve(command.directory ?? path.join(CACHE, 'data'))
   const machine = machineOf(directory)
   const { results, failures } = await runTrials(workloads, {
     repetitions,
     isQuick,
+    isCold,
     directory,
     progress: (line) => console.error(line),
   })
   const json = command.json ?? path.join(CACHE, 'results.json')
   const svg = command.svg ?? path.join(CACHE, 'results.svg')
-  write(json, jsonOf(results, machine, repetitions, isQuick))
+  write(json, jsonOf(results, machine, { repetitions, isQuick, isCold }))
   write(svg, svgOf(results, machine))
   const minutes = ((performance.now() - began) / 60_000).toFixed(1)
   const kind = isQuick ? 'a smoke run, whose figures say nothing' : `medians of ${repetitions}`
-  console.log(`${machine.summary}; ${kind}; ${minutes} minutes\n`)
+  const state = isCold ? 'cold processes' : 'warm processes'
+  console.log(`${machine.summary}; ${kind}; ${state}; ${minutes} minutes\n`)
   console.log(tablesOf(results, !isQuick))
   console.log(`\nwritten: ${json}, ${svg}`)
   for (const failure of failures) console.error(`\nFAILED  ${failure}`)

@@ -1,8 +1,10 @@
 // One measurement, in a process of its own: `child.js <job as JSON>`; prints the metrics as JSON.
+import { mkdtempSync, rmSync } from 'node:fs'
 import { createRequire } from 'node:module'
 import { Dataset } from '../data/records.ts'
-import type { Program } from '../programs/program.ts'
+import type { Program, Task, TaskContext } from '../programs/program.ts'
 import type { Metrics, ProgramName } from '../trials/types.ts'
+import { READING_TASKS } from '../trials/types.ts'
 import type { Job } from './job.ts'
 import { Stopwatch } from './stopwatch.ts'
 
@@ -20,16 +22,29 @@ async function measure(job: Job): Promise<Metrics> {
   const { program } = await PROGRAMS[job.program]()
   const task = program.tasks[job.task]
   if (task === undefined) throw new Error(`${job.program} has no ${job.task}`)
-  const stopwatch = new Stopwatch()
-  const metrics = await task({
+  const context = {
     directory: job.directory,
     parameters: job.parameters,
     variant: job.variant,
     dataset: new Dataset(job.parameters),
-    stopwatch,
+    stopwatch: new Stopwatch(),
     killed: job.ending === 'killed' ? () => process.kill(process.pid, 'SIGKILL') : undefined,
-  })
-  return { ...stopwatch.metrics(job.emptyBytes), ...metrics }
+  }
+  if (job.isWarmedUp) await warmUp(job, task, context)
+  const metrics = await task(context)
+  return { ...context.stopwatch.metrics(job.emptyBytes), ...metrics }
+}
+
+/** So that what is timed is the rate of a process that is at work, and not how fast V8 compiles. */
+async function warmUp(job: Job, task: Task, context: TaskContext): Promise<void> {
+  const stopwatch = new Stopwatch()
+  if (READING_TASKS.has(job.task)) {
+    await task({ ...context, stopwatch })
+    return
+  }
+  const directory = mkdtempSync(`${job.directory}-warm-up-`)
+  await task({ ...context, directory, stopwatch })
+  rmSync(directory, { recursive: true })
 }
 
 /** A hidden module must not have been found by another way. */

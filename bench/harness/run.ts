@@ -5,8 +5,8 @@ import { mkdirSync, mkdtempSync, rmSync } from 'node:fs'
 import path from 'node:path'
 import { pathToFileURL } from 'node:url'
 import type { Result } from '../report/judgement.ts'
-import type { Contender, Metrics, Preparation, TaskName, Workload } from '../trials/types.ts'
-import { DEFAULT_PARAMETERS } from '../trials/types.ts'
+import type { Contender, Metrics, Preparation, Workload } from '../trials/types.ts'
+import { COLD_TASKS, DEFAULT_PARAMETERS, READING_TASKS } from '../trials/types.ts'
 import type { Job } from './job.ts'
 
 const CHILD = path.join(import.meta.dirname, 'child.js')
@@ -17,6 +17,8 @@ const TIMEOUT_MS = 120_000
 export interface RunOptions {
   readonly repetitions: number
   readonly isQuick: boolean
+  /** Nothing is warmed up. */
+  readonly isCold: boolean
   /** Where the measurements' directories are made, for a time. */
   readonly directory: string
   readonly progress: (line: string) => void
@@ -45,7 +47,7 @@ export async function runTrials(
   for (let repetition = 1; repetition <= options.repetitions; repetition += 1) {
     const root = mkdtempSync(path.join(options.directory, 'brokerless-bench-'))
     try {
-      const runner = new Repetition(root, await emptyPeakBytes(), options.isQuick)
+      const runner = new Repetition(root, await emptyPeakBytes(), options)
       for (const result of results) {
         if (result.measurements.length < repetition - 1) continue
         const name = `${result.workload.id}  ${result.contender.label}`
@@ -63,21 +65,20 @@ export async function runTrials(
   return { results, failures }
 }
 
-/** Tasks that leave a directory as they find it, so that several may read the same one. */
-const READING_TASKS: ReadonlySet<TaskName> = new Set(['scan', 'readRandom', 'reopen'])
-
 class Repetition {
   readonly #root: string
   readonly #emptyBytes: number
   readonly #isQuick: boolean
+  readonly #isCold: boolean
   /** Prepared directories that trials share, by the job that wrote them. */
   readonly #shared = new Map<string, string>()
   #directories = 0
 
-  constructor(root: string, emptyBytes: number, isQuick: boolean) {
+  constructor(root: string, emptyBytes: number, { isQuick, isCold }: RunOptions) {
     this.#root = root
     this.#emptyBytes = emptyBytes
     this.#isQuick = isQuick
+    this.#isCold = isCold
   }
 
   async measure(workload: Workload, contender: Contender): Promise<Metrics> {
@@ -91,6 +92,7 @@ class Repetition {
       parameters,
       portableCrc: contender.portableCrc ?? false,
       ending: 'closed',
+      isWarmedUp: !this.#isCold && !COLD_TASKS.has(workload.task),
       emptyBytes: this.#emptyBytes,
       directory: '',
     }
@@ -101,7 +103,8 @@ class Repetition {
 
   async #runPrepared(job: Job, { task, ending, parameters, quick }: Preparation): Promise<Metrics> {
     const own = { ...job.parameters, ...parameters, ...(this.#isQuick ? quick : {}) }
-    const first: Job = { ...job, task, ending, parameters: own, variant: '', portableCrc: false }
+    const plain = { variant: '', portableCrc: false, isWarmedUp: false }
+    const first: Job = { ...job, ...plain, task, ending, parameters: own }
     const isShared = READING_TASKS.has(job.task) && ending === 'closed'
     const directory = isShared ? await this.#sharedDirectory(first) : await this.#prepared(first)
     if (!isShared) return this.#runIn(directory, job)

@@ -3,11 +3,17 @@ import type { Machine } from '../harness/machine.ts'
 import type { Result } from './judgement.ts'
 import { judgeAll } from './judgement.ts'
 
+/** How it was measured. */
+export interface Conditions {
+  readonly repetitions: number
+  readonly isQuick: boolean
+  readonly isCold: boolean
+}
+
 export function jsonOf(
   results: readonly Result[],
   machine: Machine,
-  repetitions: number,
-  isQuick: boolean,
+  { repetitions, isQuick, isCold }: Conditions,
 ): string {
   const judgements = judgeAll(results)
   const document = {
@@ -15,6 +21,7 @@ export function jsonOf(
     machine,
     repetitions,
     quick: isQuick,
+    cold: isCold,
     results: results.map((result) => ({
       workload: result.workload.id,
       title: result.workload.title,

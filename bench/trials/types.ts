@@ -23,6 +23,12 @@ export type TaskName =
   | 'reopen'
   | 'touchPartitions'
 
+/** Tasks that leave a directory as they find it, so that several may read the same one. */
+export const READING_TASKS: ReadonlySet<TaskName> = new Set(['scan', 'readRandom', 'reopen'])
+
+/** Tasks that are about a process that has just begun. */
+export const COLD_TASKS: ReadonlySet<TaskName> = new Set(['reopen', 'touchPartitions'])
+
 /** The size of the work. */
 export interface Parameters {
   readonly records: number
