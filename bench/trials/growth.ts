@@ -9,7 +9,7 @@ const SINGLE_RECORDS = {
   batchRecords: 1,
   keyBytes: 0,
   valueBytes: 100,
-  timeLimitMs: 5000,
+  timeLimitMs: 2000,
 }
 /** A batch of W1 fills a segment of this size. */
 const SMALL_SEGMENT_BYTES = 128 * 1024
