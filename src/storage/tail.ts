@@ -8,7 +8,9 @@ const FIRST_CHUNK_BYTES = 8 * 1024
 const LARGEST_CHUNK_BYTES = 1024 * 1024
 /** Written chunks that a partition keeps beside the one it writes into. */
 const KEPT_CHUNKS = 2
+/** Of each size. */
 const FREE_CHUNKS = 4
+const SMALLEST_FREE_BYTES = 64 * 1024
 /** Distance of the places that a run remembers for its look-ups. */
 const PLACE_BYTES = 4096
 
@@ -34,21 +36,23 @@ export class Chunk extends CacheEntry {
   }
 }
 
-/** Largest chunks that nobody has views on, to be used again: fresh memory is slow to touch. */
+/** Chunks that nobody has views on, to be used again: fresh memory is slow to touch. */
 export class ChunkPool {
-  readonly #free: Buffer[] = []
+  readonly #free = new Map<number, Buffer[]>()
 
   take(bytes: number): Buffer {
-    if (bytes === LARGEST_CHUNK_BYTES) {
-      const free = this.#free.pop()
-      if (free !== undefined) return free
-    }
-    return Buffer.allocUnsafeSlow(bytes)
+    return this.#free.get(bytes)?.pop() ?? Buffer.allocUnsafeSlow(bytes)
   }
 
-  give(chunk: Chunk): void {
-    if (chunk.isShared || chunk.buffer.length !== LARGEST_CHUNK_BYTES) return
-    if (this.#free.length < FREE_CHUNKS) this.#free.push(chunk.buffer)
+  give({ buffer, isShared, unwritten }: Chunk): void {
+    const { length } = buffer
+    if (isShared || unwritten > 0) return
+    // One for a single large batch has a size of its own.
+    const isCommonSize = (length & (length - 1)) === 0
+    if (!isCommonSize || length < SMALLEST_FREE_BYTES || length > LARGEST_CHUNK_BYTES) return
+    const free = this.#free.get(length)
+    if (free === undefined) this.#free.set(length, [buffer])
+    else if (free.length < FREE_CHUNKS) free.push(buffer)
   }
 }
 
@@ -160,6 +164,8 @@ export class Tail {
   /** For `Chunk`: the cache wants the memory back. Who still has to write from it holds it himself. */
   evicted(chunk: Chunk): void {
     this.#drop(chunk)
+    // One with nothing in it is just being made, and found too large for the cache: a batch is about to be encoded in it.
+    if (chunk.end > 0) this.#pool.give(chunk)
   }
 
   /** The run that holds an offset; undefined if it is not in memory. */
