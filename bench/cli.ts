@@ -8,7 +8,7 @@ export const USAGE = `npm run bench [-- WORKLOAD… [options]]
   WORKLOAD…          such as W5; default: all
   --only PROGRAM,…   only these programs: ${PROGRAMS.join(', ')}
   --quick            a smoke run: little data, one repetition, no target judged
-  --cold             each process begins with what is timed; default: it does the same once before
+  --cold             each process begins with what is timed; default: it does the same before, once or twice
   --repetitions N    default 5
   --directory DIR    where the data is written, for a time; default .cache/bench/data
   --json FILE        default .cache/bench/results.json

@@ -9,7 +9,7 @@ export interface Job {
   readonly parameters: Parameters
   readonly portableCrc: boolean
   readonly ending: 'closed' | 'killed'
-  /** Do the same work once before, in a directory of its own where it writes, and do not time that. */
+  /** Do the same work before, in a directory of its own where it writes, and do not time that. */
   readonly isWarmedUp: boolean
   /** Peak memory of a Node process that does nothing. */
   readonly emptyBytes: number
