@@ -161,7 +161,7 @@ const READING: readonly Workload[] = [
     task: 'readRandom',
     metric: 'rate',
     kind: 'comparison',
-    parameters: { ...W1_RECORDS, reads: 200_000 },
+    parameters: { ...W1_RECORDS, reads: 500_000 },
     quick: { ...W1_QUICK, reads: 2000 },
     prepare: WRITTEN,
     contenders: [raw, w7, portable(w7), ...peers],

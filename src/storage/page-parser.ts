@@ -21,6 +21,18 @@ export interface Window {
   readonly nextOffset: number
 }
 
+/** Reads a window at once; the segment's file is ready. */
+export function readWindow(
+  segment: Segment,
+  position: number,
+  bytes: number,
+  nextOffset: number,
+): Window {
+  const buffer = Buffer.allocUnsafe(bytes)
+  const read = segment.file.readSync(buffer, 0, bytes, position)
+  return { buffer: buffer.subarray(0, read), segment, position, nextOffset }
+}
+
 /** What a window holds of what was asked for. */
 export type Parsed =
   /** Verified batches, [start, end) of the buffer; empty where the next batch is not for readers yet. */

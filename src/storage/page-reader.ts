@@ -12,7 +12,7 @@ import type { StorageEnvironment } from './environment.ts'
 import { positionIn, rebuildIndexesOnce } from './index-rebuild.ts'
 import type { Page, PageRequest } from './page.ts'
 import type { Parsed, Window } from './page-parser.ts'
-import { parseWindow, wholeBatches } from './page-parser.ts'
+import { parseWindow, readWindow, wholeBatches } from './page-parser.ts'
 import type { AheadRange } from './read-ahead.ts'
 import { ReadAhead } from './read-ahead.ts'
 import type { ReadHint } from './read-hints.ts'
@@ -25,6 +25,8 @@ import type { Tail } from './tail.ts'
 
 /** Up to this size a read is made at once; a larger one goes to the thread pool. */
 const SYNC_READ_BYTES = 64 * 1024
+/** So is a batch that a look-up comes to up to this size: a look-up that goes through the pool takes five times as long. */
+const SYNC_BATCH_BYTES = 256 * 1024
 /** A request for at most this many records is a look-up: it reads little, and remembers where the records stand. */
 export const LOOKUP_RECORDS: number = 64
 const LOOKUP_BYTES = 16 * 1024
@@ -101,18 +103,14 @@ export class PageReader {
     const place = this.#placeIn(segment, hint, request)
     const bytes = Math.min(wantedBytes(request), segment.sizeBytes - place.position)
     if (bytes <= 0 || bytes > SYNC_READ_BYTES) return this.#readFrom(place, request)
-    const buffer = Buffer.allocUnsafe(bytes)
-    const read = segment.file.readSync(buffer, 0, bytes, place.position)
-    const window = {
-      buffer: buffer.subarray(0, read),
-      segment,
-      position: place.position,
-      nextOffset: segment.baseOffset,
+    let window = readWindow(segment, place.position, bytes, segment.baseOffset)
+    if (leadsPast(window, place.hint, request)) return this.#readFrom(place, request)
+    let parsed = parseWindow(window, request)
+    if (parsed.kind === 'onward' && parsed.bytes > 0 && parsed.bytes <= SYNC_BATCH_BYTES) {
+      window = readWindow(segment, parsed.position, parsed.bytes, parsed.nextOffset)
+      parsed = parseWindow(window, request)
     }
-    const parsed = parseWindow(window, request)
-    if (parsed.kind !== 'batches' || leadsPast(window, place.hint, request)) {
-      return this.#readFrom(place, request)
-    }
+    if (parsed.kind !== 'batches') return this.#readFrom(place, request)
     return this.#filePage(window, parsed, place.hint, request)
   }
 
