@@ -68,11 +68,13 @@ export function prepareProduce(
     )
     if (partition !== lastPartition || set === undefined) {
       lastPartition = partition
-      set = sets.get(partition) ?? new GrowingSet()
+      // Where all go to one partition, as they mostly do, its arrays need not grow.
+      set = sets.get(partition) ?? new GrowingSet(sets.size === 0 ? records.length : 0)
       sets.set(partition, set)
     }
     set.add(key, value, record.headers, record.timestamp)
   }
+  for (const each of sets.values()) each.end()
   requirePartition(codec.name, records, options)
   return { sets, options }
 }
@@ -157,10 +159,17 @@ export function produceMany(
 }
 
 class GrowingSet implements RecordSet {
-  readonly keys: (string | Uint8Array | null)[] = []
-  readonly values: (Uint8Array | null)[] = []
+  readonly keys: (string | Uint8Array | null)[]
+  readonly values: (Uint8Array | null)[]
   headers: (RecordHeaders | undefined)[] | undefined
   timestamps: (number | undefined)[] | undefined
+  #count = 0
+
+  /** `capacity`: how many records there may be without growing. */
+  constructor(capacity: number) {
+    this.keys = new Array<null>(capacity).fill(null)
+    this.values = new Array<null>(capacity).fill(null)
+  }
 
   add(
     key: string | Uint8Array | null,
@@ -168,14 +177,23 @@ class GrowingSet implements RecordSet {
     headers: RecordHeaders | undefined,
     timestamp: number | undefined,
   ): void {
-    const index = this.values.length
-    checkExtras(headers, timestamp)
-    this.keys.push(key)
-    this.values.push(value)
-    if (headers !== undefined) this.headers ??= new Array<undefined>(index).fill(undefined)
+    const index = this.#count
+    if (headers !== undefined || timestamp !== undefined) {
+      checkExtras(headers, timestamp)
+      if (headers !== undefined) this.headers ??= new Array<undefined>(index).fill(undefined)
+      if (timestamp !== undefined) this.timestamps ??= new Array<undefined>(index).fill(undefined)
+    }
     this.headers?.push(headers)
-    if (timestamp !== undefined) this.timestamps ??= new Array<undefined>(index).fill(undefined)
     this.timestamps?.push(timestamp)
+    this.keys[index] = key
+    this.values[index] = value
+    this.#count = index + 1
+  }
+
+  /** No more are added. */
+  end(): void {
+    this.keys.length = this.#count
+    this.values.length = this.#count
   }
 }
 
