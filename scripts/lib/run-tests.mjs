@@ -22,15 +22,16 @@ export function testFilesIn(target, exclude = []) {
 }
 
 /**
- * Runs the files, two at a time, and answers with the exit code.
+ * Runs the files, by default two at a time, and answers with the exit code.
  * `options` are further options of node; `timeoutMs` bounds one file; `env` is added to this process's.
  */
 export async function runTests(
   files,
-  { options = [], env = {}, timeoutMs = FILE_TIMEOUT_MS } = {},
+  { options = [], env = {}, timeoutMs = FILE_TIMEOUT_MS, concurrency = 2 } = {},
 ) {
   if (files.length === 0) throw new Error('no test file matches')
-  const args = ['--import', 'tsx', '--test', '--test-concurrency=2', `--test-timeout=${timeoutMs}`]
+  const args = ['--import', 'tsx', '--test', `--test-concurrency=${concurrency}`]
+  args.push(`--test-timeout=${timeoutMs}`)
   args.push(
     `--test-reporter=${REPORTER}`,
     '--test-reporter-destination=stdout',
