@@ -392,6 +392,8 @@ suite('which entries of an index file are believed', () => {
   test('all of a whole one, with zeros behind it or cut anywhere', () => {
     fc.assert(
       fc.property(offsetEntries, padding, cut, (entries, zeros, part) => {
+        // Twelve zeros alone are an entry: the timestamp 0 at the offset 0.
+        fc.pre(entries.length > 0 || zeros.length !== 12)
         const bytes = Buffer.concat([offsetBytes(entries), zeros])
         assert.equal(OffsetIndex.saneEntries(bytes, 1_000_000), entries.length)
         const kept = Math.floor(part * entries.length * 8)
