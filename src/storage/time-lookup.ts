@@ -82,6 +82,8 @@ export async function checkTimeIndex(
     const { count, lastTimestamp } = timeIndex
     const lastOffset = segment.baseOffset + timeIndex.lastRelativeOffset
     const from = count === 0 ? 0 : segment.positionFor(lastOffset)
+    // From there no batch would be seen, and nothing told of the log end.
+    if (size > 0 && (from < 0 || from >= size)) return undefined
     let greatest = -1
     let isEntryTrue = count === 0
     const range = {

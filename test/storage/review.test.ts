@@ -151,3 +151,28 @@ suite('a reader beside a writer', () => {
     await writer.close()
   })
 })
+
+suite('an index that is wrong in its middle', () => {
+  test('leaves the log end after a clean close where it is', async () => {
+    const fileSystem = new MemoryFileSystem()
+    const written = await openLog(fileSystem, { config: { indexIntervalBytes: 100 } })
+    const count = 60
+    for (let index = 0; index < count; index += 1) {
+      // The greatest timestamp stands in the middle, and so does the index entry that the last time entry leads to.
+      const timestamp = index === 30 ? 9_000_000 : 1_000_000 + index
+      await append(written, recordSet({ value: `value ${index}`.repeat(5), timestamp }))
+    }
+    await written.close()
+    const file = fileSystem.openSync('/data/t-0/00000000000000000000.index', 'write')
+    const bytes = Buffer.alloc(file.sizeSync())
+    file.readSync(bytes, 0, bytes.length, 0)
+    assert.ok(bytes.length > 80)
+    for (let entry = 0; entry < bytes.length - 8; entry += 8) bytes.writeInt32BE(2 ** 30, entry + 4)
+    file.writeSync(bytes, 0, bytes.length, 0)
+    file.closeSync()
+    const log = await openLog(fileSystem, { isClean: true, recoveryPoint: count })
+    assert.equal(log.logEndOffset, count)
+    assert.equal((await append(log, recordSet('next'))).baseOffset, count)
+    await log.close()
+  })
+})
