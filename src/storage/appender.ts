@@ -370,7 +370,7 @@ export class Appender {
     this.#gatherer.resetTo(this.offsets.logEndOffset)
     let roomBytes = 0
     for (const batch of failed) {
-      batch.chunk.unwritten -= 1
+      batch.abandon()
       roomBytes += batch.roomBytes
       for (const call of batch.calls) call.failed(error)
     }

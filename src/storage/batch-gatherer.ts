@@ -37,6 +37,12 @@ export class PendingBatch {
     if (this.calls.length === 0) this.calls = [call]
     else this.calls.push(call)
   }
+
+  /** It is not written, or nobody knows: a write in the thread pool may still read its chunk, which is not used again. */
+  abandon(): void {
+    this.chunk.unwritten -= 1
+    this.chunk.isShared = true
+  }
 }
 
 const NO_BATCHES: PendingBatch[] = []

@@ -10,6 +10,8 @@ const LARGEST_CHUNK_BYTES = 1024 * 1024
 const KEPT_CHUNKS = 2
 /** Of each size. */
 const FREE_CHUNKS = 4
+/** Of all sizes together. */
+const MOST_FREE_BYTES = FREE_CHUNKS * LARGEST_CHUNK_BYTES
 const SMALLEST_FREE_BYTES = 64 * 1024
 /** Distance of the places that a run remembers for its look-ups. */
 const PLACE_BYTES = 4096
@@ -39,9 +41,13 @@ export class Chunk extends CacheEntry {
 /** Chunks that nobody has views on, to be used again: fresh memory is slow to touch. */
 export class ChunkPool {
   readonly #free = new Map<number, Buffer[]>()
+  #freeBytes = 0
 
   take(bytes: number): Buffer {
-    return this.#free.get(bytes)?.pop() ?? Buffer.allocUnsafeSlow(bytes)
+    const free = this.#free.get(bytes)?.pop()
+    if (free === undefined) return Buffer.allocUnsafeSlow(bytes)
+    this.#freeBytes -= bytes
+    return free
   }
 
   give({ buffer, isShared, unwritten }: Chunk): void {
@@ -50,9 +56,12 @@ export class ChunkPool {
     // One for a single large batch has a size of its own.
     const isCommonSize = (length & (length - 1)) === 0
     if (!isCommonSize || length < SMALLEST_FREE_BYTES || length > LARGEST_CHUNK_BYTES) return
+    if (this.#freeBytes + length > MOST_FREE_BYTES) return
     const free = this.#free.get(length)
     if (free === undefined) this.#free.set(length, [buffer])
     else if (free.length < FREE_CHUNKS) free.push(buffer)
+    else return
+    this.#freeBytes += length
   }
 }
 
