@@ -248,23 +248,29 @@ export class Segment implements IndexEntrySink {
   }
 
   /** Cuts both indexes to their entries and syncs them. Where it throws, they hold in memory. */
-  async saveIndexes(): Promise<void> {
-    try {
-      await this.#environment.files.inPassing.run(async () => {
-        await this.offsetIndex.file.sync()
-        await this.timeIndex.file.sync()
-      })
-    } catch (error) {
-      throw asSyncError(error)
-    }
+  saveIndexes(): Promise<void> {
+    return this.#inPassing(async () => {
+      await this.offsetIndex.file.sync()
+      await this.timeIndex.file.sync()
+    })
   }
 
   /** At the end of a recovery that appends go on after: the last time entry, and the index files cut to their entries. */
   async settle(): Promise<void> {
     await this.file.sync()
     if (this.sizeBytes > 0) this.#builder?.close()
-    await this.offsetIndex.file.cut()
-    await this.timeIndex.file.cut()
+    await this.#inPassing(async () => {
+      await this.offsetIndex.file.cut()
+      await this.timeIndex.file.cut()
+    })
+  }
+
+  async #inPassing(work: () => Promise<void>): Promise<void> {
+    try {
+      await this.#environment.files.inPassing.run(work)
+    } catch (error) {
+      throw asSyncError(error)
+    }
   }
 
   /** At a roll and at a close: the last time entry, then everything cut to its size and synced. */
