@@ -15,7 +15,7 @@ const SHORT_BYTES = 24
 /** From here on a number takes more than two bytes, zigzag-encoded; from half of it on, before. */
 const THREE_BYTES_FROM = 0x4000
 
-/** Writes a record at `at` and answers with its end; -1 where it would pass `limit`, and nothing is written there. */
+/** Writes a record at `at` and answers with its end; -1 where it would pass `limit`, and nothing is written from there on. */
 export function writeRecord(
   buffer: Buffer,
   at: number,

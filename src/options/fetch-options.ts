@@ -16,7 +16,10 @@ export interface FetchOptions {
   readonly partition: number
   /** Where to start, log start offset to high watermark. */
   readonly offset: number
-  /** Bytes of batches; the first record comes even if it alone is larger. Default 1 MiB; 1 to 2^31 - 1. */
+  /**
+   * Bytes of batches, and with a `minBytes` of 0 or 1 also at most 500 batches, so that none holds the event loop; the first
+   * record comes even if it alone is larger. Default 1 MiB; 1 to 2^31 - 1.
+   */
   readonly maxBytes?: number
   /** Default no bound; at least 1. */
   readonly maxRecords?: number

@@ -26,7 +26,7 @@ export interface ReadOptions {
   readonly from?: ReadFrom
   /** `'end'`: ends at what is the end when the read begins. Default: live, waits for more. */
   readonly until?: 'end'
-  /** Bytes of a page, read ahead for each partition. Default 1 MiB; 1 to 2^31 - 1. */
+  /** Bytes of a page, of at most 500 batches, for each partition. Default 1 MiB; 1 to 2^31 - 1. */
   readonly maxBytes?: number
   /** Ends the read. */
   readonly signal?: AbortSignal | undefined

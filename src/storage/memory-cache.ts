@@ -25,6 +25,8 @@ class Ends extends CacheEntry {
 
 export class MemoryCache {
   readonly limitBytes: number
+  /** Of all partitions; `ReadAhead` counts it, and bounds it. */
+  readAheadBytes = 0
   /** Ring: `next` of the ends is the youngest entry, `previous` the one that goes next. */
   readonly #ends: CacheEntry = new Ends()
   #usedBytes = 0

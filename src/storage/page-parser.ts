@@ -55,6 +55,10 @@ export type Parsed =
 /** Of a page, so that many small batches do not hold the event loop longer than few large ones. */
 const MAX_BATCHES = 500
 
+function mostBatches({ allBatches }: PageRequest): number {
+  return allBatches === true ? Number.POSITIVE_INFINITY : MAX_BATCHES
+}
+
 /** Walks to the batch that holds the offset, then takes what is whole and good from there on. Pure but for `segment.verified`. */
 export function parseWindow(window: Window, request: PageRequest): Parsed {
   const { buffer, segment, position } = window
@@ -86,7 +90,8 @@ export function wholeBatches(
   request: PageRequest,
 ): number {
   let end = start
-  for (let count = 0; end < limit && count < MAX_BATCHES; count += 1) {
+  const most = mostBatches(request)
+  for (let count = 0; end < limit && count < most; count += 1) {
     const size = batchSizeAt(buffer, end)
     if (baseOffsetAt(buffer, end) >= request.end) break
     if (end > start && end + size - start > request.maxBytes) break
@@ -99,8 +104,9 @@ function takeBatches(window: Window, start: number, request: PageRequest, first:
   const { buffer, segment, position } = window
   let nextOffset = first
   let end = start
+  const most = mostBatches(request)
   for (let count = 0; end + BATCH_HEADER_BYTES <= buffer.length; count += 1) {
-    if (count === MAX_BATCHES) break
+    if (count === most) break
     let fault = headerFault(buffer, end, segment.sizeBytes - position - end, nextOffset)
     if (fault === undefined) {
       if (isPast(window, start, end, request)) break

@@ -84,7 +84,8 @@ export class PageReader {
   read(request: PageRequest): Page | Promise<Page> {
     const page = this.#fromTail(request) ?? this.#fromTable(request)
     if (page !== undefined) return page
-    const ahead = isLookup(request) ? undefined : this.#ahead.take(request.offset)
+    const mayTake = !isLookup(request) && request.allBatches !== true
+    const ahead = mayTake ? this.#ahead.take(request.offset) : undefined
     if (ahead === undefined) return this.#fromFile(request)
     if (ahead.buffer !== undefined) return this.#fromAhead(ahead, request)
     return this.#afterReading(ahead, request)
@@ -139,6 +140,12 @@ export class PageReader {
     this.#tables.clear()
     this.#hints.clear()
     this.#ahead.clear()
+  }
+
+  /** The partition is closed. */
+  close(): void {
+    this.forget()
+    this.#ahead.close()
   }
 
   #fromTail(request: PageRequest): Page | undefined {

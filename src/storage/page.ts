@@ -34,4 +34,6 @@ export interface PageRequest {
   /** How many records the caller will take; a few are looked up within a known batch. */
   readonly maxRecords: number
   readonly onCorrupt: OnCorrupt
+  /** Not just the first 500 batches, where the bytes are counted on. */
+  readonly allBatches?: boolean
 }

@@ -317,7 +317,7 @@ export class PartitionLog implements AppendTarget {
     } finally {
       await this.#deletions.idle()
       this.#tail.clear()
-      this.#reader.forget()
+      this.#reader.close()
       for (const segment of this.#segments.all) await segment.close()
     }
   }

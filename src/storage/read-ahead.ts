@@ -6,6 +6,8 @@ import { readRange } from './segment-scan.ts'
 
 /** Of the memory for all, at most one part in so many is taken for one range. */
 const LARGEST_SHARE = 4
+/** And for all ranges of all partitions: with more of them than there is room for, each would be dropped before it is wanted. */
+const WHOLE_SHARE = 2
 
 /** The range of a file that a reader is expected to ask for next. */
 export class AheadRange extends CacheEntry {
@@ -17,19 +19,19 @@ export class AheadRange extends CacheEntry {
   buffer: Buffer | undefined
   /** Never rejects. */
   reading: Promise<void> = Promise.resolve()
-  readonly #ranges: Map<number, AheadRange>
+  readonly #evicted: (range: AheadRange) => void
 
-  constructor(place: ReadHint, buffer: Buffer | undefined, ranges: Map<number, AheadRange>) {
+  constructor(place: ReadHint, buffer: Buffer | undefined, evicted: (range: AheadRange) => void) {
     super()
     this.offset = place.offset
     this.segment = place.segment
     this.position = place.position
     this.buffer = buffer
-    this.#ranges = ranges
+    this.#evicted = evicted
   }
 
   evicted(): void {
-    if (this.#ranges.get(this.offset) === this) this.#ranges.delete(this.offset)
+    this.#evicted(this)
   }
 }
 
@@ -39,7 +41,8 @@ export class AheadRange extends CacheEntry {
  */
 export class ReadAhead {
   readonly #cache: MemoryCache
-  readonly #ranges = new Map<number, AheadRange>()
+  readonly #ranges = new Map<number, { readonly range: AheadRange; readonly bytes: number }>()
+  #isClosed = false
 
   constructor(cache: MemoryCache) {
     this.#cache = cache
@@ -47,9 +50,9 @@ export class ReadAhead {
 
   /** The range that begins with the batch of this offset; it is not kept any longer. */
   take(offset: number): AheadRange | undefined {
-    const range = this.#ranges.get(offset)
+    const range = this.#ranges.get(offset)?.range
     if (range === undefined) return undefined
-    this.#ranges.delete(offset)
+    this.#forget(range)
     this.#cache.remove(range)
     return range
   }
@@ -66,18 +69,32 @@ export class ReadAhead {
   }
 
   clear(): void {
-    for (const range of this.#ranges.values()) this.#cache.remove(range)
-    this.#ranges.clear()
+    for (const offset of [...this.#ranges.keys()]) this.take(offset)
+  }
+
+  /** Nothing is read ahead any more: a file that was closed would be opened again. */
+  close(): void {
+    this.#isClosed = true
+    this.clear()
   }
 
   #add(place: ReadHint, buffer: Buffer | undefined, bytes: number): AheadRange | undefined {
-    if (this.#ranges.has(place.offset) || bytes > this.#cache.limitBytes / LARGEST_SHARE) {
-      return undefined
-    }
-    const range = new AheadRange(place, buffer, this.#ranges)
-    this.#ranges.set(place.offset, range)
+    const { limitBytes, readAheadBytes } = this.#cache
+    if (this.#isClosed || this.#ranges.has(place.offset)) return undefined
+    if (bytes > limitBytes / LARGEST_SHARE) return undefined
+    if (readAheadBytes + bytes > limitBytes / WHOLE_SHARE) return undefined
+    const range = new AheadRange(place, buffer, (evicted) => this.#forget(evicted))
+    this.#ranges.set(place.offset, { range, bytes })
+    this.#cache.readAheadBytes += bytes
     this.#cache.add(range, bytes)
-    return range
+    return this.#ranges.has(place.offset) ? range : undefined
+  }
+
+  #forget(range: AheadRange): void {
+    const known = this.#ranges.get(range.offset)
+    if (known?.range !== range) return
+    this.#ranges.delete(range.offset)
+    this.#cache.readAheadBytes -= known.bytes
   }
 }
 

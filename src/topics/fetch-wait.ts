@@ -111,7 +111,9 @@ class FetchWait<T> {
 
   #read(end: number): RecordPage | Promise<RecordPage> {
     const { maxBytes, maxRecords, onCorrupt } = this.#options
-    const request = { offset: this.#position, end, maxBytes, maxRecords, onCorrupt }
+    // What was counted is given in one piece.
+    const allBatches = this.#counter !== undefined
+    const request = { offset: this.#position, end, maxBytes, maxRecords, onCorrupt, allBatches }
     return readRecords(this.#topic, this.#log, request)
   }
 

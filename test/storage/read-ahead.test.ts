@@ -171,10 +171,13 @@ suite('nothing is read ahead', () => {
     }
     for (const log of logs) await page(log, 0)
     await settle()
-    assert.ok(environment.cache.usedBytes <= environment.cache.limitBytes)
+    const { cache } = environment
+    assert.ok(cache.usedBytes <= cache.limitBytes)
+    assert.ok(cache.readAheadBytes > 0 && cache.readAheadBytes <= cache.limitBytes / 2)
     for (const log of logs) assert.deepEqual(await basesOf(log), [0, 1, 2, 3, 4, 5])
     for (const log of logs) await log.close()
-    assert.equal(environment.cache.usedBytes, 0)
+    assert.equal(cache.usedBytes, 0)
+    assert.equal(cache.readAheadBytes, 0)
   })
 })
 

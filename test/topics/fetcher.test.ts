@@ -381,6 +381,17 @@ suite('a fetch that waits', () => {
     assertLetGo(topic, time)
   })
 
+  test('gives all that it waited for, also of many small batches', async () => {
+    const [topic, time] = await waitingTopic()
+    const values = Array.from({ length: 1200 }, (_, index) => `value ${index}`)
+    const waiting = fetchFrom(topic, time, { maxWaitMs: 1000, minBytes: 80_000 })
+    for (const value of values) await append(logOf(topic), recordSet(value))
+    const { records } = await waiting
+    const batchBytes = 61 + 7 + 'value 1000'.length
+    assert.ok(records.length * batchBytes >= 80_000, `${records.length} records`)
+    assertLetGo(topic, time)
+  })
+
   test('answers at once where there is something, where nothing is asked for, and where it may not wait', async () => {
     const [topic, time] = await waitingTopic()
     assert.deepEqual((await fetchFrom(topic, time)).records, [])
