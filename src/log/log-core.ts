@@ -129,8 +129,8 @@ export class LogCore {
       this.#data.isClean || this.#options.readOnly
         ? { resetOffsets: [], inMemory: [] }
         : await this.groups.clamp()
-    const isKept = this.#options.readOnly || this.#data.isClean
-    if (!isKept && !areEqual(recoveryPoints, this.#recoveryPoints())) await this.#checkpoint()
+    // Also where it would say the same: it syncs the directory, out of which a killed open may have taken the clean marker.
+    if (!this.#options.readOnly && !this.#data.isClean) await this.#checkpoint()
     this.#startTimers()
     return report
   }
@@ -348,10 +348,6 @@ async function orRefused<T>(what: string, work: Promise<T>): Promise<T> {
   } catch (error) {
     throw metadataError(what, error)
   }
-}
-
-function areEqual(a: ReadonlyMap<string, number>, b: ReadonlyMap<string, number>): boolean {
-  return a.size === b.size && [...a].every(([name, offset]) => b.get(name) === offset)
 }
 
 async function failureOf(work: Promise<unknown>): Promise<Error | undefined> {
