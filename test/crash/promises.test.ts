@@ -150,3 +150,23 @@ test('a crash after a clean close and an open is told from the clean close', asy
   assert.equal(after.log.recovery.clean, false)
   assert.deepEqual(await valuesIn(after), ['one', 'two'])
 })
+
+test('a clean marker that a killed open has removed does not come back with a power cut', async () => {
+  const first = await openNew('disk')
+  await produce(first, 'one')
+  await first.log.close()
+  const closed = (): FaultFileSystem => first.fileSystem.powerCut({ mode: 'keep-all' })
+  const rehearsal = await openAt(closed(), 'disk')
+  const removal = rehearsal.fileSystem.operations.findIndex(
+    ({ name, path }) => name === 'unlink' && path.endsWith('.kafka_cleanshutdown'),
+  )
+  assert.ok(removal > 0)
+  const killed = closed()
+  killed.cutAt(removal + 1)
+  await assert.rejects(openAt(killed, 'disk'))
+  const second = await openAt(killed.processKill(), 'disk')
+  await produce(second, 'two')
+  const after = await openAt(second.fileSystem.powerCut({ mode: 'lose-all' }), 'disk')
+  assert.equal(after.log.recovery.clean, false)
+  assert.deepEqual(await valuesIn(after), ['one', 'two'])
+})
