@@ -15,23 +15,25 @@ export class AheadRange extends CacheEntry {
   readonly offset: number
   readonly segment: Segment
   readonly position: number
+  /** What it counts for in memory. */
+  readonly bytes: number
   /** Undefined before it is read; empty where that failed. Whoever asks then reads for himself, and is told. */
   buffer: Buffer | undefined
   /** Never rejects. */
   reading: Promise<void> = Promise.resolve()
-  readonly #evicted: (range: AheadRange) => void
+  readonly #owner: ReadAhead
 
-  constructor(place: ReadHint, buffer: Buffer | undefined, evicted: (range: AheadRange) => void) {
+  constructor(owner: ReadAhead, { offset, segment, position }: ReadHint, bytes: number) {
     super()
-    this.offset = place.offset
-    this.segment = place.segment
-    this.position = place.position
-    this.buffer = buffer
-    this.#evicted = evicted
+    this.#owner = owner
+    this.offset = offset
+    this.segment = segment
+    this.position = position
+    this.bytes = bytes
   }
 
   evicted(): void {
-    this.#evicted(this)
+    this.#owner.forget(this)
   }
 }
 
@@ -41,7 +43,7 @@ export class AheadRange extends CacheEntry {
  */
 export class ReadAhead {
   readonly #cache: MemoryCache
-  readonly #ranges = new Map<number, { readonly range: AheadRange; readonly bytes: number }>()
+  readonly #ranges = new Map<number, AheadRange>()
   #isClosed = false
 
   constructor(cache: MemoryCache) {
@@ -50,9 +52,9 @@ export class ReadAhead {
 
   /** The range that begins with the batch of this offset; it is not kept any longer. */
   take(offset: number): AheadRange | undefined {
-    const range = this.#ranges.get(offset)?.range
+    const range = this.#ranges.get(offset)
     if (range === undefined) return undefined
-    this.#forget(range)
+    this.forget(range)
     this.#cache.remove(range)
     return range
   }
@@ -60,7 +62,7 @@ export class ReadAhead {
   /** Begins to read up to `bytes` at a place, in the background. */
   begin(place: ReadHint, bytes: number): void {
     const range = this.#add(place, undefined, bytes)
-    if (range !== undefined) range.reading = load(range, bytes)
+    if (range !== undefined) range.reading = load(range)
   }
 
   /** Keeps what was read beyond the page that was taken from it. */
@@ -69,7 +71,7 @@ export class ReadAhead {
   }
 
   clear(): void {
-    for (const offset of [...this.#ranges.keys()]) this.take(offset)
+    for (const range of [...this.#ranges.values()]) this.take(range.offset)
   }
 
   /** Nothing is read ahead any more: a file that was closed would be opened again. */
@@ -78,30 +80,32 @@ export class ReadAhead {
     this.clear()
   }
 
+  /** For `AheadRange`, which the cache has dropped. */
+  forget(range: AheadRange): void {
+    if (this.#ranges.get(range.offset) !== range) return
+    this.#ranges.delete(range.offset)
+    this.#cache.readAheadBytes -= range.bytes
+  }
+
+  /** Undefined where there is no room for it. */
   #add(place: ReadHint, buffer: Buffer | undefined, bytes: number): AheadRange | undefined {
     const { limitBytes, readAheadBytes } = this.#cache
     if (this.#isClosed || this.#ranges.has(place.offset)) return undefined
     if (bytes > limitBytes / LARGEST_SHARE) return undefined
     if (readAheadBytes + bytes > limitBytes / WHOLE_SHARE) return undefined
-    const range = new AheadRange(place, buffer, (evicted) => this.#forget(evicted))
-    this.#ranges.set(place.offset, { range, bytes })
+    const range = new AheadRange(this, place, bytes)
+    range.buffer = buffer
+    this.#ranges.set(place.offset, range)
     this.#cache.readAheadBytes += bytes
     this.#cache.add(range, bytes)
     return this.#ranges.has(place.offset) ? range : undefined
   }
-
-  #forget(range: AheadRange): void {
-    const known = this.#ranges.get(range.offset)
-    if (known?.range !== range) return
-    this.#ranges.delete(range.offset)
-    this.#cache.readAheadBytes -= known.bytes
-  }
 }
 
-async function load(range: AheadRange, maxBytes: number): Promise<void> {
+async function load(range: AheadRange): Promise<void> {
   const { segment, position } = range
   try {
-    const bytes = Math.min(maxBytes, (await segment.measure()) - position)
+    const bytes = Math.min(range.bytes, (await segment.measure()) - position)
     range.buffer = bytes > 0 ? await readRange(segment.file, position, bytes) : NOTHING
   } catch {
     range.buffer = NOTHING

@@ -29,7 +29,7 @@ import type { BatchVisitor } from './segment-scan.ts'
 import { scanBatches, scanPassingLost } from './segment-scan.ts'
 import { syncNames } from './sync-error.ts'
 import { followSegment } from './tail-follower.ts'
-import { checkTimeIndex } from './time-lookup.ts'
+import { walkFromLastTime } from './time-lookup.ts'
 
 export type { MutableReport, Repair } from './recovery-steps.ts'
 
@@ -176,15 +176,15 @@ class Recovery {
       return logEndOffset
     }
     const seen: BatchVisitor = (buffer, at) => this.#seen(buffer, at)
-    const checked = await checkTimeIndex(active, to, seen)
-    let end = checked?.end
-    if (end === undefined || end.fault !== undefined) {
+    let end = await walkFromLastTime(active, to, seen)
+    const areIndexesWhole = end !== undefined
+    if (end === undefined) {
       const { position: from } = await indexStart(active, Number.MAX_SAFE_INTEGER)
       const range = { from, to, nextOffset: active.baseOffset, crcFrom: Number.POSITIVE_INFINITY }
       end = await scanPassingLost(active.file, range, active.lostRegions, seen)
     }
     if (end.fault !== undefined) return undefined
-    if (to > 0 && checked?.isWhole !== true) await this.#rebuildIndexes(active)
+    if (to > 0 && !areIndexesWhole) await this.#rebuildIndexes(active)
     await this.#replayProducers(segments, end.nextOffset)
     return end.nextOffset
   }

@@ -57,33 +57,29 @@ export async function greatestTimestamp(segment: Segment): Promise<number> {
   const size = await segment.measure()
   if (size === 0) return -1
   if (!segment.isTimeIndexChecked) {
-    if (!(await isTimeIndexWhole(segment, size))) await rebuildIndexesOnce(segment)
+    const end = await walkFromLastTime(segment, size, () => {})
+    if (end === undefined) await rebuildIndexesOnce(segment)
     segment.isTimeIndexChecked = true
   }
   return segment.timeIndex.lastTimestamp
 }
 
-/** The last time entry is true, and no batch behind it is younger. */
-export async function isTimeIndexWhole(segment: Segment, size: number): Promise<boolean> {
-  return (await checkTimeIndex(segment, size, () => {}))?.isWhole ?? false
-}
-
 /**
- * Walks from the batch of the last time entry to the end of the segment. Undefined where the indexes lead nowhere.
+ * Walks from the batch of the last time entry to the end of the segment, and answers with that end. Undefined where the indexes
+ * are not borne out: the entry leads to another batch or nowhere, its time is not that batch's, or a batch behind it is younger or
+ * faulty. Then nothing that was seen on the way is to be relied on.
  * @param visit is told of the batches on the way.
  */
-export async function checkTimeIndex(
+export async function walkFromLastTime(
   segment: Segment,
   size: number,
   visit: BatchVisitor,
-): Promise<{ readonly isWhole: boolean; readonly end: ScanEnd } | undefined> {
+): Promise<ScanEnd | undefined> {
   try {
     const { timeIndex } = segment
     const { count, lastTimestamp } = timeIndex
     const lastOffset = segment.baseOffset + timeIndex.lastRelativeOffset
     const from = count === 0 ? 0 : segment.positionFor(lastOffset)
-    // From there no batch would be seen, and nothing told of the log end.
-    if (size > 0 && (from < 0 || from >= size)) return undefined
     let greatest = -1
     let isEntryTrue = count === 0
     const range = {
@@ -92,19 +88,15 @@ export async function checkTimeIndex(
       nextOffset: segment.baseOffset,
       crcFrom: Number.POSITIVE_INFINITY,
     }
-    const end = await scanPassingLost(
-      segment.file,
-      range,
-      segment.lostRegions,
-      (buffer, at, position) => {
-        greatest = Math.max(greatest, maxTimestampAt(buffer, at))
-        if (lastOffsetAt(buffer, at) === lastOffset)
-          isEntryTrue = maxTimestampAt(buffer, at) === lastTimestamp
-        visit(buffer, at, position)
-      },
-    )
+    const seen: BatchVisitor = (buffer, at, position) => {
+      greatest = Math.max(greatest, maxTimestampAt(buffer, at))
+      if (lastOffsetAt(buffer, at) === lastOffset)
+        isEntryTrue = maxTimestampAt(buffer, at) === lastTimestamp
+      visit(buffer, at, position)
+    }
+    const end = await scanPassingLost(segment.file, range, segment.lostRegions, seen)
     const isWhole = end.fault === undefined && isEntryTrue && greatest <= lastTimestamp
-    return { isWhole, end }
+    return isWhole ? end : undefined
   } catch (error) {
     if (error instanceof CorruptLogError) return undefined
     throw error
