@@ -1,5 +1,5 @@
 import { EventEmitter } from 'node:events'
-import { LogError, OffsetOutOfRangeError } from './errors.ts'
+import { LogError } from './errors.ts'
 import { OFFSETS_TOPIC } from './groups/offset-store.ts'
 import type {
   CommitAcknowledgement,
@@ -11,6 +11,7 @@ import type {
 } from './groups/types.ts'
 import { refuseInternal } from './log/group-offsets.ts'
 import type { BackgroundFailure, LogCore } from './log/log-core.ts'
+import { checkDeletion, offsetForTimestamp } from './log/offset-queries.ts'
 import type { OpenedLog, TopicAlteration } from './log/open-log.ts'
 import { openLog } from './log/open-log.ts'
 import { describePartition } from './log/partition-description.ts'
@@ -46,7 +47,6 @@ import type {
   TopicConfig,
   TopicDescription,
 } from './types.ts'
-import { checkFields, checkInteger } from './util/check.ts'
 
 export type {
   CommitAcknowledgement,
@@ -62,9 +62,6 @@ export type {
 } from './groups/types.ts'
 export type { BackgroundFailure } from './log/log-core.ts'
 export type { TopicAlteration } from './log/open-log.ts'
-
-const LOOKUP_FIELDS: ReadonlySet<string> = new Set(['partition', 'timestamp'])
-const DELETION_FIELDS: ReadonlySet<string> = new Set(['partition', 'before'])
 
 /** What a log tells of itself. */
 export interface LogEvents {
@@ -190,11 +187,7 @@ export class Log<T extends object = AnyTopics> extends EventEmitter<LogEvents> {
     at: { readonly partition: number; readonly timestamp: number },
   ): Promise<number | undefined> {
     this.#requireOpen()
-    const { partition, timestamp } = checkFields('offsetForTimestamp', at, LOOKUP_FIELDS)
-    checkInteger('timestamp', timestamp, 0)
-    return await this.#track(
-      this.#core.topics.get(topic).partition(partition).offsetForTime(timestamp),
-    )
+    return await this.#track(offsetForTimestamp(this.#core.topics, topic, at))
   }
 
   /** The range of a partition: `earliest` is the log start offset, `latest` the high watermark. */
@@ -213,13 +206,7 @@ export class Log<T extends object = AnyTopics> extends EventEmitter<LogEvents> {
     records: { readonly partition: number; readonly before: number },
   ): Promise<{ readonly logStartOffset: number }> {
     this.#requireWritable()
-    const { partition, before } = checkFields('deleteRecords', records, DELETION_FIELDS)
-    refuseInternal(topic, 'shortened')
-    const log = this.#core.topics.get(topic).partition(partition)
-    checkInteger('before', before, 0)
-    if (before > log.highWatermark) {
-      throw new OffsetOutOfRangeError(log.name, before, log.logStartOffset, log.highWatermark)
-    }
+    const { log, before } = checkDeletion(this.#core.topics, topic, records)
     await this.#track(this.#core.deleteRecords(log, before))
     return { logStartOffset: log.logStartOffset }
   }

@@ -1,0 +1,35 @@
+import { OffsetOutOfRangeError } from '../errors.ts'
+import type { PartitionLog } from '../storage/partition-log.ts'
+import { checkFields, checkInteger } from '../util/check.ts'
+import { refuseInternal } from './group-offsets.ts'
+import type { TopicRegistry } from './topic-registry.ts'
+
+const LOOKUP_FIELDS: ReadonlySet<string> = new Set(['partition', 'timestamp'])
+const DELETION_FIELDS: ReadonlySet<string> = new Set(['partition', 'before'])
+
+/** See `Log.offsetForTimestamp`. */
+export async function offsetForTimestamp(
+  topics: TopicRegistry,
+  topic: string,
+  at: { readonly partition: number; readonly timestamp: number },
+): Promise<number | undefined> {
+  const { partition, timestamp } = checkFields('offsetForTimestamp', at, LOOKUP_FIELDS)
+  checkInteger('timestamp', timestamp, 0)
+  return await topics.get(topic).partition(partition).offsetForTime(timestamp)
+}
+
+/** What `Log.deleteRecords` is to delete: the records of a partition below an offset that its readers have come to. */
+export function checkDeletion(
+  topics: TopicRegistry,
+  topic: string,
+  records: { readonly partition: number; readonly before: number },
+): { readonly log: PartitionLog; readonly before: number } {
+  const { partition, before } = checkFields('deleteRecords', records, DELETION_FIELDS)
+  refuseInternal(topic, 'shortened')
+  const log = topics.get(topic).partition(partition)
+  checkInteger('before', before, 0)
+  if (before > log.highWatermark) {
+    throw new OffsetOutOfRangeError(log.name, before, log.logStartOffset, log.highWatermark)
+  }
+  return { log, before }
+}
