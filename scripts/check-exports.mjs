@@ -46,6 +46,9 @@ function load(directory) {
   for (const code of checks) run(process.execPath, ['--input-type=module', '-e', code], directory)
   const required = "if (typeof require('brokerless').Log !== 'function') throw new Error('no Log')"
   run(process.execPath, ['-e', required], directory)
+  const { bin } = JSON.parse(readFileSync(path.join(ROOT, 'package.json'), 'utf8'))
+  const program = path.join('node_modules/brokerless', bin.brokerless)
+  for (const option of ['--version', '--help']) run(process.execPath, [program, option], directory)
 }
 
 const directory = mkdtempSync(path.join(tmpdir(), 'brokerless-pack-'))

@@ -1,0 +1,12 @@
+import type { Command } from './command.ts'
+
+/** A command by its name; its module is loaded when it is called, so that the start is quick. */
+export interface CommandEntry {
+  readonly name: string
+  load(): Promise<Command>
+}
+
+/** In the order of the help. */
+export const COMMANDS: readonly CommandEntry[] = [
+  { name: 'topics', load: async () => (await import('./commands/topics.ts')).topics },
+]
