@@ -2,7 +2,6 @@ import type { RecordSet } from '../codec/record-set.ts'
 import { LogError, OffsetOutOfRangeError } from '../errors.ts'
 import type { TopicConfig } from '../types.ts'
 import { errorCode, isDiskFull } from '../util/error-code.ts'
-import { Mutex } from '../util/mutex.ts'
 import type { AppendCall } from './append-call.ts'
 import type { AppendTarget } from './append-target.ts'
 import { Appender } from './appender.ts'
@@ -13,6 +12,7 @@ import type { ProducerStates } from './producer-state.ts'
 import type { MutableReport, RecoveredPartition, Repair } from './recovery.ts'
 import { openPartition } from './recovery.ts'
 import { Segment } from './segment.ts'
+import { SegmentChanges } from './segment-changes.ts'
 import type { SegmentList } from './segment-list.ts'
 import { SideFiles } from './side-files.ts'
 import { syncNames } from './sync-error.ts'
@@ -54,7 +54,7 @@ export class PartitionLog implements AppendTarget {
   readonly #appender: Appender
   readonly #follower: TailFollower | undefined
   readonly #sideFiles: SideFiles
-  readonly #deletions = new Mutex()
+  readonly #changes: SegmentChanges
   /** Where the log ended when it was opened. */
   readonly #openedAt: number
   #config: TopicConfig
@@ -80,6 +80,11 @@ export class PartitionLog implements AppendTarget {
     this.#reader = new PageReader(this.name, this.#segments, this.#tail, environment)
     this.#reader.onIndexRebuilt = (file) => this.report.rebuilt.push(file)
     this.#sideFiles = new SideFiles(environment, directory)
+    this.#changes = new SegmentChanges(environment, directory, this.#segments, {
+      removed: () => this.#reader.forget(),
+      moveLogStart: (offset) => this.moveLogStart(offset),
+      deleted: () => this.#sideFiles.moveFirstEpoch(this.#logStartOffset),
+    })
     this.#openedAt = recovered.logEndOffset
     this.#appender = new Appender(this, environment, this.#tail, config, recovered)
     this.#appender.leaderEpoch = recovered.leaderEpoch
@@ -261,35 +266,9 @@ export class PartitionLog implements AppendTarget {
     this.onChange?.()
   }
 
-  /**
-   * Deletes the whole segments below an offset, oldest first, never the active one. They leave the list first, then each gets the
-   * suffix that start-up finishes, durably, before the next one does, then they go: killed or cut at any point, what is left is a
-   * suffix of the log. Answers with their number.
-   */
+  /** See `SegmentChanges.deleteBelow`. */
   deleteSegmentsBelow(offset: number): Promise<number> {
-    return this.#deletions.run(async () => {
-      const gone = this.#segments.all.filter((segment) => {
-        const next = this.#segments.after(segment)
-        return next !== undefined && next.baseOffset <= offset
-      })
-      if (gone.length === 0) return 0
-      this.#segments.remove(new Set(gone))
-      this.#reader.forget()
-      this.moveLogStart(this.#segments.first.baseOffset)
-      const { fileSystem } = this.#environment
-      try {
-        for (const segment of gone) {
-          const files = await segment.markDeleted()
-          await fileSystem.syncDirectory(this.directory)
-          for (const file of files) await fileSystem.unlink(file)
-        }
-      } finally {
-        // A reader that was under way may have opened it again: its bytes would stay on the disk.
-        for (const segment of gone) await segment.close()
-      }
-      await this.#sideFiles.moveFirstEpoch(this.#logStartOffset)
-      return gone.length
-    })
+    return this.#changes.deleteBelow(offset)
   }
 
   /** As `sizeBytes`, of the segments whose size was asked for before, or that were written here. */
@@ -315,7 +294,7 @@ export class PartitionLog implements AppendTarget {
     try {
       if (!this.#environment.readOnly) await this.#appender.close(() => this.#seal())
     } finally {
-      await this.#deletions.idle()
+      await this.#changes.idle()
       this.#tail.clear()
       this.#reader.close()
       for (const segment of this.#segments.all) await segment.close()
