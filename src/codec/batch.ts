@@ -10,7 +10,7 @@
  * leaderEpoch are not under the CRC: a broker sets the first and the last after the producer's checksum.
  */
 import { BatchFormatError } from './batch-format-error.ts'
-import { CODEC_NAMES } from './compression.ts'
+import { CODEC_NAMES } from './codec-names.ts'
 import { crc32c } from './crc32c.ts'
 import { putInt16, putInt32, putInt64, readInt32, readInt64 } from './int64.ts'
 import { VarintReader } from './varint.ts'

@@ -1,7 +1,7 @@
 import type { BatchHeader } from '../codec/batch.ts'
 import { BATCH_HEADER_BYTES, readBatchHeader } from '../codec/batch.ts'
 import { BatchFormatError, decodeRecordRun, decodeRecords } from '../codec/batch-decoder.ts'
-import { CODEC_GZIP, CODEC_NAMES, CODEC_NONE, decompress } from '../codec/compression.ts'
+import { CODEC_NONE, decompress } from '../codec/compression.ts'
 import { CorruptLogError, LogError } from '../errors.ts'
 import type { Page, PageRequest, RecordRun } from '../storage/page.ts'
 import { LOOKUP_RECORDS } from '../storage/page-reader.ts'
@@ -67,17 +67,14 @@ export class PageDecoder implements RecordPage {
   async inflate(): Promise<void> {
     const { buffer } = this.#page
     const header = readBatchHeader(buffer, this.#at)
-    if (header.codec !== CODEC_GZIP) {
-      this.#refuse(header, this.#unsupported(header))
-      return
-    }
     const start = this.#at + BATCH_HEADER_BYTES
     const compressed = buffer.subarray(start, this.#at + header.sizeBytes)
     let records: Buffer
     try {
       records = await decompress(header.codec, compressed, MAX_DECOMPRESSED_BYTES)
     } catch (error) {
-      this.#refuse(header, this.#corrupt(error))
+      const isUnsupported = error instanceof LogError && error.code === 'UNSUPPORTED_CODEC'
+      this.#refuse(header, isUnsupported ? this.#unsupported(header, error) : this.#corrupt(error))
       return
     }
     this.#decode(header, records, 0, records.length)
@@ -153,11 +150,12 @@ export class PageDecoder implements RecordPage {
     return new CorruptLogError(path, this.#position, error.message, { cause: error })
   }
 
-  #unsupported({ codec, baseOffset, lastOffset }: BatchHeader): LogError {
-    const name = CODEC_NAMES[codec] ?? `number ${codec}`
+  #unsupported({ baseOffset, lastOffset }: BatchHeader, cause: LogError): LogError {
+    const batch = `the batch at byte ${this.#position} of ${this.#page.segment.file.path}`
     return new LogError(
       'UNSUPPORTED_CODEC',
-      `${this.#log.name}, offsets ${baseOffset} to ${lastOffset}: the batch at byte ${this.#position} of ${this.#page.segment.file.path} is compressed with ${name}, which cannot be read`,
+      `${this.#log.name}, offsets ${baseOffset} to ${lastOffset}: ${batch} cannot be read: ${cause.message}`,
+      { cause },
     )
   }
 }

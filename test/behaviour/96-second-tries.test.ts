@@ -8,9 +8,11 @@ import { encodeBatch } from '../../src/codec/batch-encoder.ts'
 import { Log } from '../../src/index.ts'
 import { ManualClock, MemoryFileSystem } from '../../src/testing/index.ts'
 import { FaultFileSystem } from '../support/fault-file-system.ts'
+import { hidePackage } from '../support/hide-package.ts'
 
 const topics = { events: { value: 'json', partitions: 2 } } as const
 const SNAPPY = 2
+hidePackage('snappy')
 
 test('a deletion that the disk refused half-way is finished by the next call', async () => {
   const fileSystem = new FaultFileSystem()

@@ -7,6 +7,7 @@ import { fileURLToPath } from 'node:url'
 export const FIXTURE_SETS = [
   'append-time',
   'compacted',
+  'compressed',
   'delete-records',
   'flipped-byte',
   'flipped-old',

@@ -4,9 +4,9 @@ import { createHash } from 'node:crypto'
 import { readdir, unlink } from 'node:fs/promises'
 import { join } from 'node:path'
 import type { LogRecord, TopicDeclaration } from '../../src/index.ts'
-import { CorruptLogError, Log, LogError } from '../../src/index.ts'
+import { CorruptLogError, Log } from '../../src/index.ts'
 import { ManualClock } from '../../src/testing/index.ts'
-import type { Expected, ExpectedBatch, ExpectedPartition, ExpectedRecord } from './fixtures.ts'
+import type { Expected, ExpectedPartition, ExpectedRecord } from './fixtures.ts'
 import {
   expectedSnapshots,
   namesEndingWith,
@@ -21,7 +21,6 @@ const MAX_INT32 = 2 ** 31 - 1
 const OFFSETS_TOPIC = '__consumer_offsets'
 /** All that can be built from the data again, by its suffixes. */
 export const SIDE_FILES = ['.index', '.timeindex', '.txnindex', '.snapshot']
-const READABLE_CODECS = ['none', 'gzip']
 
 /** A broker's configuration in our names; values that Kafka allows and this library does not are left out. */
 function declarationOf(config: Readonly<Record<string, string>>): TopicDeclaration {
@@ -67,17 +66,15 @@ export async function removeFiles(directory: string, suffixes: readonly string[]
 
 export interface Read {
   readonly records: LogRecord<unknown, unknown>[]
-  /** Base offsets of the batches whose codec was refused. */
-  readonly refused: number[]
   /** Where damage was told: file and position. */
   readonly damaged: [string, number][]
 }
 
-/** Reads a partition by fetches; a batch that cannot be read is passed, once it has been refused. */
+/** Reads a partition by fetches; a damaged batch is passed, once that has been told. */
 export async function readAll(log: Log, topic: string, expected: ExpectedPartition): Promise<Read> {
   const { partition, batches } = expected
   const { earliest, latest } = await log.offsets(topic, partition)
-  const read: Read = { records: [], refused: [], damaged: [] }
+  const read: Read = { records: [], damaged: [] }
   for (let offset = earliest; offset < latest; ) {
     try {
       const page = await log.fetch(topic, { partition, offset, maxBytes: 3000 })
@@ -87,43 +84,22 @@ export async function readAll(log: Log, topic: string, expected: ExpectedPartiti
     } catch (error) {
       const batch = batches.find(({ lastOffset }) => lastOffset >= offset)
       assert.ok(batch !== undefined && batch.baseOffset <= offset, `offset ${offset}`)
-      if (error instanceof CorruptLogError) read.damaged.push([error.file, error.position])
-      else if (error instanceof LogError && error.code === 'UNSUPPORTED_CODEC') {
-        read.refused.push(batch.baseOffset)
-      } else throw error
+      if (!(error instanceof CorruptLogError)) throw error
+      read.damaged.push([error.file, error.position])
       offset = batch.lastOffset + 1
     }
   }
   return read
 }
 
-const isRefused = ({ compresscodec }: ExpectedBatch): boolean =>
-  !READABLE_CODECS.includes(compresscodec)
-
-function holds({ baseOffset, lastOffset }: ExpectedBatch, offset: number): boolean {
-  return baseOffset <= offset && offset <= lastOffset
-}
-
-/** What of Kafka's records a reader is given, and which batches are refused: the segments' order is that of the offsets. */
-export function expectRead(read: Read, expected: ExpectedPartition): void {
-  const { logStartOffset, logEndOffset, batches } = expected
-  const refused = batches.filter(
-    (batch) =>
-      isRefused(batch) && batch.lastOffset >= logStartOffset && batch.lastOffset < logEndOffset,
-  )
-  assert.deepEqual(
-    read.refused,
-    refused.map(({ baseOffset }) => baseOffset),
-  )
-  const wanted = expected.records.filter(
-    ({ offset }) => !refused.some((batch) => holds(batch, offset)),
-  )
+/** A reader is given Kafka's records: the segments' order is that of the offsets. */
+export function expectRead(read: Read, { records }: ExpectedPartition): void {
   assert.deepEqual(
     read.records.map(({ offset }) => offset),
-    wanted.map(({ offset }) => offset),
+    records.map(({ offset }) => offset),
   )
   for (const [index, record] of read.records.entries()) {
-    const kafka = wanted[index]
+    const kafka = records[index]
     assert.ok(kafka)
     assert.deepEqual(shown(record, kafka), shownByKafka(kafka), `offset ${record.offset}`)
   }
@@ -168,20 +144,14 @@ function shownByKafka(kafka: ExpectedRecord): object {
 
 /**
  * The first offset at or after a time. Kafka looks in one segment only: where what reaches the time there was deleted, it
- * answers that there is none, whatever follows. Of a batch that cannot be read the timestamps of its records are not known,
- * unless the broker's clock gave them all one.
+ * answers that there is none, whatever follows.
  */
 async function expectLookups(log: Log, topic: string, expected: ExpectedPartition): Promise<void> {
-  const { partition, batches, records, offsetsForTimes } = expected
+  const { partition, records, offsetsForTimes } = expected
   for (const { timestamp, offset } of offsetsForTimes) {
     const wanted = offset ?? records.find((record) => record.timestamp >= timestamp)?.offset
     const answer = log.offsetForTimestamp(topic, { partition, timestamp })
-    const batch = batches.find((each) => wanted !== undefined && holds(each, wanted))
-    if (batch !== undefined && isRefused(batch) && batch.timestampType !== 'LogAppendTime') {
-      await assert.rejects(answer, { code: 'UNSUPPORTED_CODEC' })
-    } else {
-      assert.equal(await answer, wanted, `at ${timestamp}`)
-    }
+    assert.equal(await answer, wanted, `at ${timestamp}`)
   }
 }
 

@@ -1,0 +1,15 @@
+/** The compressions of a record batch, by the number in its attributes. */
+
+export const CODEC_NONE = 0
+export const CODEC_GZIP = 1
+export const CODEC_SNAPPY = 2
+export const CODEC_LZ4 = 3
+export const CODEC_ZSTD = 4
+
+/** Kafka's names, by number. */
+export const CODEC_NAMES: readonly string[] = ['none', 'gzip', 'snappy', 'lz4', 'zstd']
+
+/** As messages name it. */
+export function codecName(codec: number): string {
+  return CODEC_NAMES[codec] ?? `number ${codec}`
+}
