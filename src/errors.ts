@@ -13,6 +13,7 @@ export const ERROR_CODES = {
   TOPIC_MISMATCH: 'the declaration does not fit the stored topic',
   UNKNOWN_GROUP: 'no such group',
   VALIDATION_FAILED: 'the schema refused a value',
+  KEY_REQUIRED: 'the topic is compacted, and a record has no key',
   MESSAGE_TOO_LARGE: 'the records make a batch above maxMessageBytes or segmentBytes',
   OFFSET_CONFLICT: 'expectedOffset is not the log end offset',
   OFFSET_OUT_OF_RANGE: 'the offset lies outside the partition',

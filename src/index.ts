@@ -59,6 +59,7 @@ export type {
 export type {
   Acknowledgement,
   BatchAcknowledgement,
+  CleanupPolicy,
   Clock,
   CutTail,
   DamagedRegion,

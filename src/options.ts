@@ -19,6 +19,8 @@ export type { OnCorrupt } from './options/shared.ts'
 export {
   checkTopicConfig,
   givenConfig,
+  isCompacted,
+  isRetentionBound,
   resolveTopicConfig,
   TOPIC_CONFIG_DEFAULTS,
   TOPIC_CONFIG_NAMES,

@@ -92,6 +92,9 @@ export type Durability = 'disk' | 'os'
 /** Kafka's `message.timestamp.type`. */
 export type TimestampType = 'CreateTime' | 'LogAppendTime'
 
+/** What becomes of old records: whole segments go, only the last record of each key stays, or both. */
+export type CleanupPolicy = 'delete' | 'compact' | 'compact,delete'
+
 /** A topic's configuration, with Kafka's meaning; the unit is in the name. */
 export interface TopicConfig {
   /** A segment is rolled before it would pass this size. Default 1 GiB; 1,024 to 2^31 - 1. */
@@ -102,10 +105,20 @@ export interface TopicConfig {
   indexIntervalBytes: number
   /** Largest size of an index file; a full index rolls the segment. Default 10 MiB; 24 to 2^31 - 1. */
   segmentIndexBytes: number
-  /** Whole segments older than this go. Default -1: kept for ever. */
+  /** Kafka's `cleanup.policy`. Default `delete`; what it deletes is said by `retentionMs` and `retentionBytes`. */
+  cleanupPolicy: CleanupPolicy
+  /** With `delete`: whole segments older than this go. Default -1: kept for ever. */
   retentionMs: number
-  /** Whole segments go while the rest is still at least this large. Default -1: no bound. */
+  /** With `delete`: whole segments go while the rest is still at least this large. Default -1: no bound. */
   retentionBytes: number
+  /** With `compact`: the part of a partition's bytes that must not have been compacted yet before it is. Default 0.5; 0 to 1. */
+  minCleanableDirtyRatio: number
+  /** With `compact`: a record is not compacted away before this age, counted by whole segments. Default 0. */
+  minCompactionLagMs: number
+  /** With `compact`: a record is compacted at the latest about this long after it was written. Default -1: never for its age; else at least 1. */
+  maxCompactionLagMs: number
+  /** With `compact`: how long a tombstone stays after the first pass that met it. Default 1 day. */
+  deleteRetentionMs: number
   /** Largest record batch in bytes. Default 1,048,588; 61 to 2^31 - 1. */
   maxMessageBytes: number
   /** Whose clock a record's timestamp is: the producer's or the log's. Default `CreateTime`. */

@@ -161,6 +161,9 @@ test('the configuration of a topic is held to its ranges', () => {
     ['segmentIndexBytes', 24, MAX],
     ['retentionMs', -1, Number.MAX_SAFE_INTEGER],
     ['retentionBytes', -1, Number.MAX_SAFE_INTEGER],
+    ['minCompactionLagMs', 0, Number.MAX_SAFE_INTEGER],
+    ['maxCompactionLagMs', -1, Number.MAX_SAFE_INTEGER],
+    ['deleteRetentionMs', 0, Number.MAX_SAFE_INTEGER],
     ['maxMessageBytes', 61, MAX],
     ['flushIntervalMs', 1, Number.MAX_SAFE_INTEGER],
   ] as const
@@ -178,6 +181,30 @@ test('the configuration of a topic is held to its ranges', () => {
   refuses(() => checkTopicConfig(loose({ timestampType: 'x' })), RangeError, "'CreateTime'")
   refuses(() => checkTopicConfig(loose({ durability: 'x' })), RangeError, "'disk' or 'os'")
   refuses(() => checkTopicConfig(loose(null)), TypeError, 'an object')
+})
+
+test('the options of compaction are held to their ranges, and to one another', () => {
+  for (const cleanupPolicy of ['delete', 'compact', 'compact,delete'] as const) {
+    checkTopicConfig({ cleanupPolicy })
+  }
+  refuses(
+    () => checkTopicConfig(loose({ cleanupPolicy: 'delete,compact' })),
+    RangeError,
+    "'delete' or 'compact' or 'compact,delete'",
+  )
+  for (const ratio of [0, 0.01, 1]) checkTopicConfig({ minCleanableDirtyRatio: ratio })
+  for (const ratio of [-0.1, 1.1, Number.NaN]) {
+    refuses(() => checkTopicConfig({ minCleanableDirtyRatio: ratio }), RangeError, 'from 0 to 1')
+  }
+  refuses(() => checkTopicConfig(loose({ minCleanableDirtyRatio: '1' })), TypeError, "'1'")
+  refuses(() => checkTopicConfig({ maxCompactionLagMs: 0 }), RangeError, 'maxCompactionLagMs is 0')
+  checkTopicConfig({ minCompactionLagMs: 5, maxCompactionLagMs: 5 })
+  refuses(
+    () => checkTopicConfig({ minCompactionLagMs: 6, maxCompactionLagMs: 5 }),
+    RangeError,
+    'maxCompactionLagMs is 5',
+    'minCompactionLagMs (6)',
+  )
 })
 
 test('names without a value are no part of a given configuration', () => {

@@ -1,3 +1,4 @@
+import { isRetentionBound } from '../options.ts'
 import type { StorageEnvironment } from '../storage/environment.ts'
 import type { PartitionLog } from '../storage/partition-log.ts'
 import type { Segment } from '../storage/segment.ts'
@@ -26,6 +27,7 @@ export async function applyRetention(
   environment: CleanerEnvironment,
 ): Promise<number> {
   const { retentionMs, retentionBytes } = partition.config
+  if (!isRetentionBound(partition.config)) return 0
   if (retentionMs < 0 && retentionBytes < 0) return 0
   if (environment.readOnly || partition.failure !== undefined) return 0
   const { highWatermark } = partition

@@ -7,7 +7,7 @@
  * that the file does not name is foreign and is taken in, so none of ours may outlive its entry.
  */
 import { LogError } from '../errors.ts'
-import { resolveTopicConfig } from '../options.ts'
+import { isCompacted, resolveTopicConfig, TOPIC_CONFIG_DEFAULTS } from '../options.ts'
 import type { StorageEnvironment } from '../storage/environment.ts'
 import { partitionDirectoryName } from '../storage/file-names.ts'
 import { PartitionLog } from '../storage/partition-log.ts'
@@ -314,6 +314,7 @@ export function codecOf(
   return {
     name: stored.name,
     key: stored.key,
+    requiresKey: isCompacted({ ...TOPIC_CONFIG_DEFAULTS, ...stored.config }),
     serializer,
     schema: declared?.schema,
     partitioner: declared?.partitioner,

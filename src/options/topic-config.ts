@@ -1,17 +1,34 @@
-import type { TopicConfig } from '../types.ts'
-import { checkChoice, checkNames, checkObject, MAX_INT32, optionalInteger } from '../util/check.ts'
+import type { CleanupPolicy, TopicConfig } from '../types.ts'
+import {
+  checkChoice,
+  checkNames,
+  checkNumber,
+  checkObject,
+  MAX_INT32,
+  optionalInteger,
+  wrongValue,
+} from '../util/check.ts'
 import { DURABILITIES } from './shared.ts'
 
 const MIB = 1024 * 1024
+const DAY_MS = 24 * 60 * 60 * 1000
+const CLEANUP_POLICIES: readonly CleanupPolicy[] = ['delete', 'compact', 'compact,delete']
+/** Of `maxCompactionLagMs`. */
+const NEVER = -1
 
 /** What a topic has where neither it nor the log says otherwise. */
 export const TOPIC_CONFIG_DEFAULTS: Readonly<TopicConfig> = Object.freeze({
   segmentBytes: 1024 * MIB,
-  segmentMs: 7 * 24 * 60 * 60 * 1000,
+  segmentMs: 7 * DAY_MS,
   indexIntervalBytes: 4096,
   segmentIndexBytes: 10 * MIB,
+  cleanupPolicy: 'delete',
   retentionMs: -1,
   retentionBytes: -1,
+  minCleanableDirtyRatio: 0.5,
+  minCompactionLagMs: 0,
+  maxCompactionLagMs: NEVER,
+  deleteRetentionMs: DAY_MS,
   maxMessageBytes: 1_048_588,
   timestampType: 'CreateTime',
   durability: 'disk',
@@ -37,11 +54,41 @@ export function checkTopicConfig(config: Partial<TopicConfig>, where = 'the topi
   integer('segmentIndexBytes', 24, MAX_INT32)
   integer('retentionMs', -1)
   integer('retentionBytes', -1)
+  integer('minCompactionLagMs', 0)
+  integer('maxCompactionLagMs', NEVER)
+  integer('deleteRetentionMs', 0)
   integer('maxMessageBytes', 61, MAX_INT32)
   integer('flushIntervalMs', 1)
-  const { timestampType, durability } = config
+  const { timestampType, durability, cleanupPolicy, minCleanableDirtyRatio } = config
+  checkChoice(`${where}: cleanupPolicy`, cleanupPolicy, '', CLEANUP_POLICIES)
+  if (minCleanableDirtyRatio !== undefined) {
+    checkNumber(`${where}: minCleanableDirtyRatio`, minCleanableDirtyRatio, 0, 1)
+  }
+  checkLags(where, config)
   checkChoice(`${where}: timestampType`, timestampType, '', ['CreateTime', 'LogAppendTime'])
   checkChoice(`${where}: durability`, durability, '', DURABILITIES)
+}
+
+/** A record cannot be due before it may be compacted. */
+function checkLags(
+  where: string,
+  { minCompactionLagMs = 0, maxCompactionLagMs = NEVER }: Partial<TopicConfig>,
+): void {
+  if (maxCompactionLagMs === NEVER) return
+  const least = Math.max(1, minCompactionLagMs)
+  if (maxCompactionLagMs >= least) return
+  const allowed = `-1, or at least 1 and minCompactionLagMs (${minCompactionLagMs})`
+  throw wrongValue(`${where}: maxCompactionLagMs`, maxCompactionLagMs, 'number', allowed)
+}
+
+/** Of each key only the last record stays. */
+export function isCompacted({ cleanupPolicy }: Pick<TopicConfig, 'cleanupPolicy'>): boolean {
+  return cleanupPolicy !== 'delete'
+}
+
+/** Whole segments go by age or size. */
+export function isRetentionBound({ cleanupPolicy }: Pick<TopicConfig, 'cleanupPolicy'>): boolean {
+  return cleanupPolicy !== 'compact'
 }
 
 /** A checked configuration with what it leaves out: the log's durability and flush interval, else the defaults. */

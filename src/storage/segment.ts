@@ -1,5 +1,6 @@
 import path from 'node:path'
 import { BATCH_HEADER_BYTES, checkBatchHeader, maxTimestampAt } from '../codec/batch.ts'
+import { isCompacted } from '../options.ts'
 import type { TopicConfig } from '../types.ts'
 import type { StorageEnvironment } from './environment.ts'
 import { DataFile } from './file-cache.ts'
@@ -216,7 +217,7 @@ export class Segment implements IndexEntrySink {
     maxTimestamp: number,
     config: TopicConfig,
   ): boolean {
-    const { segmentBytes, segmentIndexBytes, segmentMs } = config
+    const { segmentBytes, segmentIndexBytes } = config
     if (lastOffset - this.baseOffset > INT32_MAX) return true
     if (this.sizeBytes === 0) return false
     if (this.sizeBytes + sizeBytes > Math.min(segmentBytes, INT32_MAX)) return true
@@ -225,7 +226,7 @@ export class Segment implements IndexEntrySink {
     const first = this.#timestampOfFirstBatch()
     const spanMs =
       first >= 0 ? maxTimestamp - first : this.#environment.clock.now() - this.#createdMs
-    return spanMs > segmentMs
+    return spanMs > longestSpanMs(config)
   }
 
   /** Batches that can be appended before an index is full; at least 1 where `isFullFor` is false. */
@@ -359,4 +360,11 @@ export class Segment implements IndexEntrySink {
     index.file.keepLastPage(end)
     return index
   }
+}
+
+/** In a compacted topic a segment is rolled in time for its records to be compacted when they are due. */
+function longestSpanMs(config: TopicConfig): number {
+  const { segmentMs, maxCompactionLagMs } = config
+  const isDue = maxCompactionLagMs >= 0 && isCompacted(config)
+  return isDue ? Math.min(segmentMs, maxCompactionLagMs) : segmentMs
 }

@@ -53,7 +53,7 @@ export function prepareProduce(
   let set: GrowingSet | undefined
   for (let index = 0; index < records.length; index += 1) {
     const record = checkRecord(records[index])
-    const key = checkKey(codec.name, codec.key, record.key ?? null)
+    const key = checkKey(codec, record.key)
     const value = encodeValue(codec.name, codec.serializer, codec.schema, record.value, index)
     const given = record.partition ?? options.partition
     const partition = choosePartition(
@@ -96,7 +96,7 @@ export function prepareRecord(
 ): PreparedRecord {
   const record = checkRecord(given)
   if (options.partition !== undefined) checkPartition(codec.name, options.partition, partitionCount)
-  const key = checkKey(codec.name, codec.key, record.key ?? null)
+  const key = checkKey(codec, record.key)
   const value = encodeValue(codec.name, codec.serializer, codec.schema, record.value, 0)
   const { headers, timestamp } = record
   checkExtras(headers, timestamp)

@@ -1,5 +1,5 @@
 import { LogError } from '../errors.ts'
-import { TOPIC_CONFIG_DEFAULTS, TOPIC_CONFIG_NAMES } from '../options.ts'
+import { checkTopicConfig, TOPIC_CONFIG_DEFAULTS, TOPIC_CONFIG_NAMES } from '../options.ts'
 import type { KeyType, TopicConfig } from '../types.ts'
 import type { ResolvedDeclaration } from './topic-definition.ts'
 
@@ -75,6 +75,9 @@ export function reconcile(
   refuseOther(stored, 'serializer', serializer, declared.serializer?.name)
   const partitions = addedPartitions(stored, declared)
   const config = changedConfig(stored.config, declared.config)
+  // Each of the two was in order; that is not to say that one with the other is.
+  if (config !== undefined)
+    checkTopicConfig({ ...stored.config, ...config }, `topic ${stored.name}`)
   const isSame = key === stored.key && serializer === stored.serializer
   if (isSame && partitions === undefined && config === undefined) {
     return { kind: 'unchanged', topic: stored }

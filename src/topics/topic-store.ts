@@ -128,7 +128,11 @@ export class TopicStore {
   async alterConfig(name: string, changes: Partial<TopicConfig>): Promise<StoredTopic> {
     checkTopicConfig(changes, `topic ${name}`)
     const given = givenConfig(changes)
-    return this.#alter(name, (topic) => ({ ...topic, config: { ...topic.config, ...given } }))
+    return this.#alter(name, (topic) => {
+      const config = { ...topic.config, ...given }
+      checkTopicConfig(config, `topic ${name}`)
+      return { ...topic, config }
+    })
   }
 
   /** The commit point of a deletion: from here on it is finished, at the latest by the next open. @throws LogError UNKNOWN_TOPIC. */

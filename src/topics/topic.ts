@@ -1,3 +1,4 @@
+import { isCompacted } from '../options.ts'
 import type { PartitionLog } from '../storage/partition-log.ts'
 import type { Durability, KeyType, TopicConfig } from '../types.ts'
 import type { Partitioner } from './partitioner.ts'
@@ -11,6 +12,8 @@ import { TopicListeners } from './topic-listeners.ts'
 export interface TopicCodec {
   readonly name: string
   readonly key: KeyType
+  /** A record without one is refused: the topic is compacted. */
+  readonly requiresKey: boolean
   readonly serializer: Serializer
   readonly schema: StandardSchemaV1 | undefined
   readonly partitioner: Partitioner | undefined
@@ -18,7 +21,7 @@ export interface TopicCodec {
 
 /** An open topic. */
 export class Topic {
-  /** Replaced where a second creator brings other functions. */
+  /** Replaced where a second creator brings other functions, and when the topic is altered. */
   codec: TopicCodec
   readonly topicId: string
   readonly sticky: StickyPartitioner
@@ -72,6 +75,7 @@ export class Topic {
 
   configure(config: TopicConfig): void {
     this.config = config
+    this.codec = { ...this.codec, requiresKey: isCompacted(config) }
     for (const partition of this.partitions) partition.configure(config)
   }
 

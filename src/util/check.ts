@@ -66,6 +66,17 @@ export function optionalInteger(
   return value === undefined ? fallback : checkInteger(name, value, minimum, maximum)
 }
 
+/** A number in a range, whole or not. */
+export function checkNumber(
+  name: string,
+  value: unknown,
+  minimum: number,
+  maximum: number,
+): number {
+  if (typeof value === 'number' && value >= minimum && value <= maximum) return value
+  throw wrongValue(name, value, 'number', `a number from ${minimum} to ${maximum}`)
+}
+
 function isIntegerWithin(value: unknown, minimum: number, maximum: number): value is number {
   return Number.isSafeInteger(value) && Number(value) >= minimum && Number(value) <= maximum
 }

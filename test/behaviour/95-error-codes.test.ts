@@ -147,6 +147,12 @@ const SCENARIOS: Record<LogErrorCode, Scenario> = {
       await log.produce('events', { value: 'x' })
     },
   },
+  KEY_REQUIRED: {
+    run: async () => {
+      await using log = await open(place(), { topics: { events: { cleanupPolicy: 'compact' } } })
+      await log.produce('events', { value: 1 })
+    },
+  },
   MESSAGE_TOO_LARGE: {
     run: async () => {
       await using log = await open(place(), { topics: { events: { maxMessageBytes: 100 } } })

@@ -22,6 +22,7 @@ import {
 const CODEC: TopicCodec = {
   name: 't',
   key: 'string',
+  requiresKey: false,
   serializer: string,
   schema: undefined,
   partitioner: undefined,

@@ -247,17 +247,27 @@ test('a serializer that gives no bytes is refused by name', () => {
 })
 
 test("a key is of its topic's type, well-formed, or there is none", () => {
-  assert.equal(checkKey('t', 'string', 'k'), 'k')
-  assert.equal(checkKey('t', 'string', ''), '')
-  assert.equal(checkKey('t', 'string', undefined), null)
-  assert.equal(checkKey('t', 'bytes', null), null)
+  const strings = { name: 't', key: 'string', requiresKey: false } as const
+  const bytesRule = { ...strings, key: 'bytes' } as const
+  assert.equal(checkKey(strings, 'k'), 'k')
+  assert.equal(checkKey(strings, ''), '')
+  assert.equal(checkKey(strings, undefined), null)
+  assert.equal(checkKey(bytesRule, null), null)
   const key = new Uint8Array(1)
-  assert.equal(checkKey('t', 'bytes', key), key)
-  assert.throws(() => checkKey('t', 'string', '\udc00'), {
+  assert.equal(checkKey(bytesRule, key), key)
+  assert.throws(() => checkKey(strings, '\udc00'), {
     name: 'TypeError',
     message: /well-formed/,
   })
-  assert.throws(() => checkKey('t', 'string', key), TypeError)
-  assert.throws(() => checkKey('t', 'bytes', 'k'), { name: 'TypeError', message: /a Uint8Array/ })
-  assert.throws(() => checkKey('t', 'string', 5), { name: 'TypeError', message: /a key is 5/ })
+  assert.throws(() => checkKey(strings, key), TypeError)
+  assert.throws(() => checkKey(bytesRule, 'k'), { name: 'TypeError', message: /a Uint8Array/ })
+  assert.throws(() => checkKey(strings, 5), { name: 'TypeError', message: /a key is 5/ })
+})
+
+test('where a key is required none is KEY_REQUIRED, and an empty one is a key', () => {
+  const rule = { name: 't', key: 'string', requiresKey: true } as const
+  assert.equal(checkKey(rule, ''), '')
+  for (const none of [null, undefined]) {
+    assert.throws(() => checkKey(rule, none), { name: 'LogError', code: 'KEY_REQUIRED' })
+  }
 })

@@ -63,6 +63,11 @@ test('a declaration alters the configuration that it gives and nothing else', ()
   )
 })
 
+test('a declaration that does not go with what is stored is refused', () => {
+  const lagging = { ...stored, config: { minCompactionLagMs: 9 } }
+  assert.throws(() => reconcile(lagging, declare({ maxCompactionLagMs: 8 })), RangeError)
+})
+
 test('a declaration adds partitions', () => {
   assert.deepEqual(reconcile(stored, declare({ partitions: 5 })), {
     kind: 'altered',

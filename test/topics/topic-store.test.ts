@@ -202,6 +202,9 @@ test('altering the configuration sets what is given and keeps the rest', async (
     segmentMs: 2,
   })
   await assert.rejects(store.alterConfig('orders', { segmentMs: 0 }), RangeError)
+  await store.alterConfig('orders', { minCompactionLagMs: 9 })
+  await assert.rejects(store.alterConfig('orders', { maxCompactionLagMs: 8 }), RangeError)
+  await store.alterConfig('orders', { minCompactionLagMs: 0 })
   await assert.rejects(store.alterConfig('nowhere', {}), isLogError('UNKNOWN_TOPIC'))
 })
 
