@@ -232,12 +232,13 @@ export class Log<T extends object = AnyTopics> extends EventEmitter<LogEvents> {
   async describeTopic(name: string): Promise<TopicDescription> {
     this.#requireOpen()
     const topic = this.#core.topics.get(name)
+    const stored = this.#core.topics.store.get(name)
     return {
       name,
       topicId: topic.topicId,
       internal: name === OFFSETS_TOPIC,
-      key: topic.codec.key,
-      serializer: this.#core.topics.store.get(name)?.serializer ?? topic.codec.serializer.name,
+      key: stored?.key ?? topic.codec.key,
+      serializer: stored?.serializer ?? topic.codec.serializer.name,
       config: { ...topic.config },
       partitions: await Promise.all(
         topic.partitions.map((each) => describePartition(each, this.#core.environment.readOnly)),

@@ -40,6 +40,7 @@ test('a log without options has the documented defaults', () => {
     flushIntervalMs: 1000,
     readOnly: false,
     readOnlyPollMs: 100,
+    raw: false,
     breakLock: undefined,
     retentionCheckIntervalMs: 300_000,
     fileSystem: undefined,
@@ -127,6 +128,7 @@ test('options of the log that are no numbers are held to their types', () => {
   )
   refuses(() => resolveLogOptions(loose({ durability: 1 })), TypeError, 'durability is 1')
   refuses(() => resolveLogOptions(loose({ readOnly: 1 })), TypeError, 'readOnly is 1')
+  refuses(() => resolveLogOptions(loose({ raw: 'yes' })), TypeError, "raw is 'yes'")
   refuses(() => resolveLogOptions(loose({ breakLock: '' })), RangeError, 'breakLock')
   refuses(() => resolveLogOptions(loose({ breakLock: true })), TypeError, 'breakLock')
   refuses(() => resolveLogOptions({ clock: loose<Clock>({}) }), TypeError, 'clock', 'a Clock')

@@ -96,6 +96,7 @@ export class LogCore {
       files,
       store,
       defaults: { durability, flushIntervalMs },
+      raw: options.raw,
       declared,
       forget: async (topic, names) => {
         await this.groups.removeTopic(topic)

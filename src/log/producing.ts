@@ -17,10 +17,12 @@ import { resolveDeclaration } from '../topics/topic-definition.ts'
 import type { Acknowledgement, BatchAcknowledgement, ProduceRecord } from '../types.ts'
 import { refuseInternal } from './group-offsets.ts'
 import type { LogCore } from './log-core.ts'
-import { codecOf } from './topic-registry.ts'
 
 type Produced = Acknowledgement | BatchAcknowledgement[]
 type OneRecord = ProduceRecord<unknown, unknown>
+
+/** What a raw log creates for the first record of a topic: nothing is known of its bytes. */
+const RAW_TOPIC = { key: 'bytes', value: 'bytes' }
 
 /** The way from a `produce` call to the partitions. Misuse rejects, before anything is changed. */
 export class Producing {
@@ -63,11 +65,11 @@ export class Producing {
   ): Promise<Produced> {
     if (!this.#autoCreate) throw unknownTopic(name)
     checkTopicName(name)
-    const declaration = resolveDeclaration(name)
-    const codec = codecOf(newTopic(declaration, ''), undefined)
+    const { topics } = this.#core
+    const declaration = resolveDeclaration(name, topics.isRaw ? RAW_TOPIC : undefined)
+    const codec = topics.codecOf(newTopic(declaration, ''), undefined)
     const sticky = new StickyPartitioner(Math.random)
     const options = resolveCall(given)
-    const { topics } = this.#core
     if (Array.isArray(records)) {
       const prepared = keepProduce(prepareProduce(codec, 1, sticky, records, options))
       await topics.create(declaration)

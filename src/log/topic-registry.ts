@@ -47,6 +47,8 @@ export interface RegistryOptions {
   readonly files: TopicFiles
   readonly store: TopicStore
   readonly defaults: Pick<TopicConfig, 'durability' | 'flushIntervalMs'>
+  /** Keys and values are handed out, and taken, as bytes. */
+  readonly raw: boolean
   /** By topic: serializers, schemas and partitioners are functions, and cannot be stored. */
   readonly declared: ReadonlyMap<string, ResolvedDeclaration>
   /** Takes a deleted topic out of the committed offsets, and its partitions, by `<topic>-<partition>`, out of the checkpoints. */
@@ -57,6 +59,8 @@ export class TopicRegistry {
   readonly #environment: StorageEnvironment
   readonly #files: TopicFiles
   readonly #defaults: RegistryOptions['defaults']
+  /** Topics are bytes, whatever is stored of them. */
+  readonly isRaw: boolean
   readonly #declared: Map<string, ResolvedDeclaration>
   readonly #topics = new Map<string, Topic>()
   readonly #changes = new Mutex()
@@ -69,6 +73,7 @@ export class TopicRegistry {
     this.#files = options.files
     this.#store = options.store
     this.#defaults = options.defaults
+    this.isRaw = options.raw
     this.#declared = new Map(options.declared)
     this.#forget = options.forget
   }
@@ -136,7 +141,7 @@ export class TopicRegistry {
       this.#declared.set(topic.name, merged)
       // A topic that is stored but not open: its directories could not be made the last time.
       if (created || open === undefined) await this.#openNew(topic, 0)
-      else open.codec = codecOf(topic, merged)
+      else open.codec = this.codecOf(topic, merged)
     })
   }
 
@@ -286,9 +291,15 @@ export class TopicRegistry {
     })
   }
 
+  /** How records of a topic become bytes, by what is stored and what its declaration gives. */
+  codecOf(stored: StoredTopic, declared: ResolvedDeclaration | undefined): TopicCodec {
+    if (!this.isRaw) return codecOf(stored, declared)
+    return { ...codecOf(stored, undefined), key: 'bytes', serializer: bytes }
+  }
+
   #add(stored: StoredTopic, partitions: readonly PartitionLog[]): void {
     const config = resolveTopicConfig(stored.config, this.#defaults)
-    const codec = codecOf(stored, this.#declared.get(stored.name))
+    const codec = this.codecOf(stored, this.#declared.get(stored.name))
     this.#topics.set(stored.name, new Topic(codec, stored.topicId, config, partitions, Math.random))
   }
 }
@@ -303,10 +314,7 @@ function withFunctionsOf(
 }
 
 /** A stored name without its functions: values are handed out, and taken, as bytes. */
-export function codecOf(
-  stored: StoredTopic,
-  declared: ResolvedDeclaration | undefined,
-): TopicCodec {
+function codecOf(stored: StoredTopic, declared: ResolvedDeclaration | undefined): TopicCodec {
   const serializer: Serializer =
     declared?.serializer ??
     (stored.serializer === undefined ? undefined : builtInSerializer(stored.serializer)) ??

@@ -37,6 +37,8 @@ export interface LogOptions<Topics extends object = object> {
   readonly readOnly?: boolean
   /** Milliseconds between two looks for growth with `readOnly`. Default 100; at least 1. */
   readonly readOnlyPollMs?: number
+  /** Keys and values of all topics are the stored bytes: serializers, schemas and partitioners are left aside. Default false. */
+  readonly raw?: boolean
   /** The token of a lock (from `DirectoryLockedError`) whose holder is known to be gone. */
   readonly breakLock?: string
   /** Milliseconds between two runs of retention. Default 300,000; at least 1. */
@@ -68,6 +70,7 @@ const LOG_OPTIONS: ReadonlySet<string> = new Set<keyof LogOptions>([
   'flushIntervalMs',
   'readOnly',
   'readOnlyPollMs',
+  'raw',
   'breakLock',
   'retentionCheckIntervalMs',
   'fileSystem',
@@ -93,6 +96,7 @@ export function resolveLogOptions(input?: LogOptions): ResolvedLogOptions {
     flushIntervalMs: delayMs('flushIntervalMs', given.flushIntervalMs, 1000),
     readOnly: checkBoolean('readOnly', given.readOnly, false),
     readOnlyPollMs: delayMs('readOnlyPollMs', given.readOnlyPollMs, 100),
+    raw: checkBoolean('raw', given.raw, false),
     breakLock: lockToken(given.breakLock),
     retentionCheckIntervalMs: delayMs(
       'retentionCheckIntervalMs',

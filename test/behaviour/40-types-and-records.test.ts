@@ -9,6 +9,7 @@ import type {
   Serializer,
   StandardSchemaV1,
   TopicDeclaration,
+  TopicType,
 } from '../../src/index.ts'
 import { bytes, DecodeError, json, msgpack, string } from '../../src/index.ts'
 import type { Place } from '../support/on-disk-and-in-memory.ts'
@@ -383,6 +384,66 @@ suite('a record', () => {
         )
         assert.match(inspect(record), /DecodeError/, 'console.log shows it, and does not throw')
       }
+    },
+  )
+})
+
+suite('a raw log', () => {
+  type Bytes = TopicType<Uint8Array, Buffer, Uint8Array>
+  const picky: Serializer<string> = {
+    name: 'picky',
+    serialize: (value) => Buffer.from(`<${value}>`),
+    deserialize: () => {
+      throw new Error('never asked')
+    },
+  }
+  const never: StandardSchemaV1 = {
+    '~standard': { version: 1, vendor: 'test', validate: () => ({ issues: [{ message: 'no' }] }) },
+  }
+
+  onDiskAndInMemory('hands out the bytes that are stored, and takes them', async (place) => {
+    const log = await place.open({
+      topics: { j: { value: 'json' }, m: {}, p: { value: picky, key: 'bytes' } },
+    })
+    await log.produce('j', { key: 'ä', value: { a: 1 } })
+    await log.produce('m', { key: 'k', value: [1] })
+    await log.produce('p', { key: Buffer.from([0xff]), value: 'x' })
+    const raw = await place.reopen<{ j: Bytes; m: Bytes; p: Bytes }>(log as unknown as Log, {
+      raw: true,
+    })
+    const stored = { j: '{"a":1}', m: '\x91\x01', p: '<x>' }
+    for (const [topic, value] of Object.entries(stored)) {
+      const name = topic as keyof typeof stored
+      const [record] = (await raw.fetch(name, START)).records
+      assert.ok(record)
+      assert.deepEqual(record.value, Buffer.from(value, 'latin1'))
+      assert.ok(Buffer.isBuffer(record.key))
+      await raw.produce(name, record)
+    }
+    assert.equal((await raw.describeTopic('j')).serializer, 'json')
+    assert.equal((await raw.describeTopic('j')).key, 'string')
+    const again = (await place.reopen(raw as unknown as Log, {})) as unknown as Log
+    for (const topic of ['j', 'm']) {
+      const [first, second] = await readAll(again, topic)
+      assert.deepEqual([second?.key, second?.value], [first?.key, first?.value])
+    }
+  })
+
+  onDiskAndInMemory(
+    'asks no schema and no partitioner, and creates topics as bytes',
+    async (place) => {
+      const log = (await place.open({
+        raw: true,
+        autoCreateTopics: true,
+        topics: { t: { value: 'json', schema: never, partitioner: () => 9 } },
+      })) as unknown as Log<{ t: Bytes; made: Bytes }>
+      const record = { key: Buffer.from('k'), value: Buffer.from('{}') }
+      await log.produce('t', record)
+      await log.produce('made', record)
+      const { key, serializer } = await log.describeTopic('made')
+      assert.deepEqual([key, serializer], ['bytes', 'bytes'])
+      // @ts-expect-error: values are bytes
+      await assert.rejects(log.produce('t', { value: {} }), TypeError)
     },
   )
 })
