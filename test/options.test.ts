@@ -275,12 +275,17 @@ test('read starts at the beginning of all partitions and goes on, unless it is t
 test('read starts at an offset, a time or an end', () => {
   const from = (given: ReadOptions['from']) => resolveReadOptions(loose({ from: given })).from
   assert.deepEqual(from(5), { kind: 'offset', offset: 5 })
+  const offsets = new Map([[1, 7]])
+  assert.deepEqual(from(offsets), { kind: 'offsets', offsets })
   assert.deepEqual(from(new Date(9)), { kind: 'timestamp', timestamp: 9 })
   assert.deepEqual(from({ timestamp: 9 }), { kind: 'timestamp', timestamp: 9 })
   assert.deepEqual(from('earliest'), { kind: 'earliest' })
   assert.deepEqual(from('latest'), { kind: 'latest' })
   refuses(() => from(-1), RangeError, 'from is -1')
   refuses(() => from(loose('first')), RangeError, "from is 'first'", "'earliest' or 'latest'")
+  refuses(() => from(new Map([[-1, 7]])), RangeError, 'partition is -1')
+  refuses(() => from(loose(new Map([['0', 7]]))), TypeError, "partition is '0'")
+  refuses(() => from(new Map([[1, -7]])), RangeError, 'an offset of from is -7')
   refuses(() => from(loose(null)), TypeError, 'from is null')
   refuses(() => from(new Date(Number.NaN)), RangeError, 'from is NaN')
   refuses(() => from(loose({ timestamp: 'x' })), TypeError, "from.timestamp is 'x'")
@@ -299,6 +304,9 @@ test('read takes one partition or several, each once', () => {
 test('an offset to read from needs a single partition', () => {
   refuses(() => resolveReadOptions({ partitions: [0, 1], from: 5 }), TypeError, 'single partition')
   assert.equal(resolveReadOptions({ partitions: [1], from: 5 }).from.kind, 'offset')
+  const from = new Map([[1, 7]])
+  assert.equal(resolveReadOptions({ partitions: [0, 1], from }).from.kind, 'offsets')
+  refuses(() => resolveReadOptions({ partition: 0, from }), RangeError, 'partition 1')
 })
 
 test('read ends at the end or not at all', () => {

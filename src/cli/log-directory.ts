@@ -1,10 +1,18 @@
 /** How commands come to the log in a directory. */
 import path from 'node:path'
-import { Log } from '../index.ts'
+import type { TopicDescription, TopicType } from '../index.ts'
+import { Log, LogError } from '../index.ts'
 import { directoryKind, METADATA_FILE } from '../storage/file-names.ts'
 import type { FileSystem } from '../types.ts'
+import { closestName } from '../util/closest-name.ts'
 import type { CommandContext } from './command.ts'
 import { Trouble } from './errors.ts'
+
+/** All topics as bytes: there may be any serializer in a directory. */
+export interface RawTopics {
+  readonly [topic: string]: TopicType<Uint8Array, Buffer, Uint8Array>
+}
+export type RawLog = Log<RawTopics>
 
 type Needs = Pick<CommandContext, 'options' | 'fileSystem' | 'clock'>
 
@@ -39,7 +47,26 @@ async function isDirectory(
 }
 
 /** Opens the log beside whoever writes it; nothing is changed. */
-export async function openToRead(context: Needs): Promise<Log> {
+export async function openToRead(context: Needs): Promise<RawLog> {
   const { fileSystem, clock } = context
-  return Log.open(await dataDirectory(context), { fileSystem, clock, readOnly: true })
+  const directory = await dataDirectory(context)
+  return Log.open<RawTopics>(directory, { fileSystem, clock, readOnly: true, raw: true })
+}
+
+/** What there is to know of a topic; where it is not there, the names that come near are told. */
+export async function describedTopic(log: RawLog, name: string): Promise<TopicDescription> {
+  try {
+    return await log.describeTopic(name)
+  } catch (error) {
+    if (!(error instanceof LogError && error.code === 'UNKNOWN_TOPIC')) throw error
+    throw new Trouble(noTopic(name, log.topics()), { cause: error })
+  }
+}
+
+/** Says that a topic is not there, and what may have been meant. */
+export function noTopic(name: string, names: readonly string[]): string {
+  const closest = closestName(name, names)
+  if (closest !== undefined) return `there is no topic '${name}'; did you mean ${closest}?`
+  if (names.length === 0) return `there is no topic '${name}', and no other`
+  return `there is no topic '${name}'; \`brokerless topics\` lists those that are there`
 }

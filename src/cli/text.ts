@@ -57,6 +57,23 @@ export function printable(text: string): string {
 const CONTROL_CHARACTERS = /[\p{Cc}\p{Zl}\p{Zp}\u200e\u200f\u202a-\u202e\u2066-\u2069]/gu
 const SHORT_ESCAPES: Readonly<Record<string, string>> = { '\n': '\\n', '\r': '\\r', '\t': '\\t' }
 
+/** `\\n`, `\\t`, `\\r`, `\\0`, `\\\\` and `\\xHH` as what they stand for; other backslashes stay. */
+export function unescaped(text: string): string {
+  return text.replace(/\\(?:([ntr0\\])|x([0-9a-fA-F]{2}))/g, (_, letter?: string, hex?: string) =>
+    letter === undefined
+      ? String.fromCharCode(Number.parseInt(hex ?? '', 16))
+      : (ESCAPED[letter] ?? letter),
+  )
+}
+
+const ESCAPED: Readonly<Record<string, string>> = {
+  n: '\n',
+  t: '\t',
+  r: '\r',
+  '0': '\0',
+  '\\': '\\',
+}
+
 /** One of several forms of a word: `1 record`, `2 records`. */
 export function counted(count: number, one: string, many = `${one}s`): string {
   return `${count} ${count === 1 ? one : many}`

@@ -14,15 +14,24 @@ import { ON_CORRUPT, partitionNumber } from './shared.ts'
 
 const MIB = 1024 * 1024
 
-/** Where a read starts: an offset, the first record at or after a time, or an end of the log. */
-export type ReadFrom = number | Date | { readonly timestamp: number } | 'earliest' | 'latest'
+/**
+ * Where a read starts: an offset, one for each partition (by its number; a partition that is not named is read from its
+ * beginning), the first record at or after a time, or an end of the log.
+ */
+export type ReadFrom =
+  | number
+  | ReadonlyMap<number, number>
+  | Date
+  | { readonly timestamp: number }
+  | 'earliest'
+  | 'latest'
 
 export interface ReadOptions {
   /** Default: all partitions. */
   readonly partition?: number
   /** Instead of `partition`: several, each once. */
   readonly partitions?: readonly number[]
-  /** An offset needs a single partition. Default `'earliest'`. */
+  /** A single offset needs a single partition. Default `'earliest'`. */
   readonly from?: ReadFrom
   /** `'end'`: ends at what is the end when the read begins. Default: live, waits for more. */
   readonly until?: 'end'
@@ -36,6 +45,7 @@ export interface ReadOptions {
 
 export type ResolvedReadFrom =
   | { readonly kind: 'offset'; readonly offset: number }
+  | { readonly kind: 'offsets'; readonly offsets: ReadonlyMap<number, number> }
   | { readonly kind: 'timestamp'; readonly timestamp: number }
   | { readonly kind: 'earliest' }
   | { readonly kind: 'latest' }
@@ -69,6 +79,12 @@ export function resolveReadOptions(given: ReadOptions = {}): ResolvedReadOptions
   if (from.kind === 'offset' && partitions !== undefined && partitions.length > 1) {
     throw new TypeError(`from is the offset ${from.offset}; an offset needs a single partition`)
   }
+  if (from.kind === 'offsets' && partitions !== undefined) {
+    const other = [...from.offsets.keys()].find((each) => !partitions.includes(each))
+    if (other !== undefined) {
+      throw new RangeError(`from names partition ${other}, which is not among those to be read`)
+    }
+  }
   return {
     partitions,
     from,
@@ -97,6 +113,7 @@ function readFrom(from: unknown): ResolvedReadFrom {
   if (from === undefined || from === 'earliest') return { kind: 'earliest' }
   if (from === 'latest') return { kind: 'latest' }
   if (typeof from === 'number') return { kind: 'offset', offset: checkInteger('from', from, 0) }
+  if (from instanceof Map) return { kind: 'offsets', offsets: offsetsByPartition(from) }
   if (from instanceof Date) return startingAt('from', from.getTime())
   if (typeof from === 'object' && from !== null && 'timestamp' in from) {
     return startingAt('from.timestamp', from.timestamp)
@@ -105,8 +122,16 @@ function readFrom(from: unknown): ResolvedReadFrom {
     'from',
     from,
     'string',
-    "an offset, a Date, { timestamp }, 'earliest' or 'latest'",
+    "an offset, a Map of offsets by partition, a Date, { timestamp }, 'earliest' or 'latest'",
   )
+}
+
+function offsetsByPartition(given: ReadonlyMap<unknown, unknown>): Map<number, number> {
+  const offsets = new Map<number, number>()
+  for (const [partition, offset] of given) {
+    offsets.set(partitionNumber(partition), checkInteger('an offset of from', offset, 0))
+  }
+  return offsets
 }
 
 function startingAt(name: string, timestamp: unknown): ResolvedReadFrom {

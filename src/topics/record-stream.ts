@@ -60,7 +60,8 @@ export function readStream<K = string, V = unknown>(
       `from is the offset ${from.offset}; an offset needs a partition, and ${topic.name} has ${topic.partitions.length}`,
     )
   }
-  for (const partition of partitions ?? []) topic.partition(partition)
+  const named = from.kind === 'offsets' ? from.offsets.keys() : []
+  for (const partition of [...(partitions ?? []), ...named]) topic.partition(partition)
   return new RecordStream(topic, options)
 }
 

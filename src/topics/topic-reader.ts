@@ -114,21 +114,32 @@ export class TopicReader<K, V> {
   }
 
   #placeCursors(): OffsetOutOfRangeError | undefined {
-    const { partitions, from } = this.#options
+    const { partitions } = this.#options
     for (const partition of partitions ?? this.#topic.partitions.keys()) {
       const log = this.#topic.partition(partition)
       const end = log.highWatermark
-      let position = from.kind === 'earliest' ? log.logStartOffset : end
-      if (from.kind === 'offset') {
-        // A partition that was added since the reading was asked for is read whole.
-        position = this.#cursors.length === 0 ? from.offset : log.logStartOffset
-        if (position < log.logStartOffset || position > log.logEndOffset) {
-          return outOfRange(log, position)
-        }
+      const position = this.#firstPosition(log)
+      if (position < log.logStartOffset || position > log.logEndOffset) {
+        return outOfRange(log, position)
       }
       this.#addCursor(log, position, this.#options.until === 'end' ? end : undefined)
     }
     return undefined
+  }
+
+  #firstPosition(log: PartitionLog): number {
+    const { from } = this.#options
+    switch (from.kind) {
+      case 'earliest':
+        return log.logStartOffset
+      case 'offset':
+        // A partition that was added since the reading was asked for is read whole.
+        return this.#cursors.length === 0 ? from.offset : log.logStartOffset
+      case 'offsets':
+        return from.offsets.get(log.partition) ?? log.logStartOffset
+      default:
+        return log.highWatermark
+    }
   }
 
   async #findTime(timestamp: number): Promise<void> {

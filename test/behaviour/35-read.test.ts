@@ -117,6 +117,38 @@ suite('where a read begins', () => {
   }
 
   onDiskAndInMemory(
+    'is told for each partition by a Map; those it leaves out are read whole, also new ones',
+    async (place) => {
+      const log = await filled(place, 3, 4)
+      const from = new Map([
+        [1, 3],
+        [2, 4],
+      ])
+      assert.deepEqual(await valuesOf(log.read('t', { from, until: 'end' })), [0, 1, 2, 3, 3])
+      const reading = log.read('t', { from })
+      from.set(0, 4)
+      const seen: string[] = []
+      for await (const { partition, offset } of reading) {
+        seen.push(`${partition}:${offset}`)
+        if (seen.length === 5) await log.addPartitions('t', 4)
+        if (seen.length === 5) await log.produce('t', { value: 9, partition: 3 })
+        if (seen.length === 6) break
+      }
+      assert.deepEqual(seen, ['0:0', '0:1', '0:2', '0:3', '1:3', '3:0'])
+    },
+  )
+
+  onDiskAndInMemory('by a Map is held to each partition', async (place) => {
+    const log = await filled(place, 2, 3)
+    await log.deleteRecords('t', { partition: 1, before: 1 })
+    for (const offset of [0, 4]) {
+      const reading = log.read('t', { from: new Map([[1, offset]]) })[Symbol.asyncIterator]()
+      await assert.rejects(reading.next(), { code: 'OFFSET_OUT_OF_RANGE', requested: offset })
+    }
+    assert.throws(() => log.read('t', { from: new Map([[2, 0]]) }), { code: 'UNKNOWN_PARTITION' })
+  })
+
+  onDiskAndInMemory(
     'is found for each partition by itself where a time is given',
     async (place) => {
       const log = await place.open({ topics: { t: { partitions: 2 } } })
@@ -316,6 +348,8 @@ suite('read with misuse', () => {
     { from: -1 },
     { from: 'first' },
     { from: {} },
+    { from: new Map([[0, -1]]) },
+    { from: new Map([[1, 0]]), partition: 0 },
     { from: new Date(Number.NaN) },
     { from: 0 },
     { from: 0, partitions: [0, 1] },
