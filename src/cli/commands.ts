@@ -9,4 +9,5 @@ export interface CommandEntry {
 /** In the order of the help. */
 export const COMMANDS: readonly CommandEntry[] = [
   { name: 'topics', load: async () => (await import('./commands/topics.ts')).topics },
+  { name: 'cat', load: async () => (await import('./commands/cat.ts')).cat },
 ]

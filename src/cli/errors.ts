@@ -38,11 +38,11 @@ export class Interrupted extends Error {
   }
 }
 
-/** The messages of an error and of its causes, where these say more. */
+/** The messages of an error and of its causes, where these say more. What is worded here has all in it. */
 export function messageOf(thrown: unknown): string {
   const error = asError(thrown)
   const { cause } = error
-  if (cause === undefined) return error.message
+  if (cause === undefined || error instanceof Trouble) return error.message
   const reason = messageOf(cause)
   return error.message.includes(reason) ? error.message : `${error.message}: ${reason}`
 }
