@@ -38,6 +38,7 @@ const FACES: Readonly<Record<string, Face>> = {
       'BackgroundFailure',
       'BatchAcknowledgement',
       'Clock',
+      'CleanupPolicy',
       'CommitAcknowledgement',
       'CommitOptions',
       'CommittedOffset',
