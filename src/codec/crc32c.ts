@@ -7,8 +7,8 @@ import { asError } from '../util/error-code.ts'
 /** The unsigned CRC-32C of `buffer` from `start` up to but not including `end`. */
 export type Crc32c = (buffer: Uint8Array, start: number, end: number) => number
 
-/** `crc32c` of `@node-rs/crc32`: unsigned, over the whole array. */
-export type NativeCrc32c = (bytes: Uint8Array) => number
+/** `crc32c` of `@node-rs/crc32`: unsigned, over the whole array; goes on from `initial`, the CRC of what stands before. */
+export type NativeCrc32c = (bytes: Uint8Array, initial?: number) => number
 
 /** Below this what others ask for, a view on the bytes, costs more than they save. */
 const LONG_BYTES = 512
@@ -86,4 +86,12 @@ function loadNative(): NativeCrc32c | undefined {
   }
 }
 
-export const crc32c: Crc32c = createCrc32c(loadNative())
+const native = loadNative()
+
+export const crc32c: Crc32c = createCrc32c(native)
+
+/** The CRC-32C of bytes that follow others, whose own is `crc` (0: none). */
+export function extendCrc32c(crc: number, buffer: Uint8Array, start: number, end: number): number {
+  const bytes = buffer.subarray(start, end)
+  return native === undefined ? portable.buf(bytes, crc) >>> 0 : native(bytes, crc)
+}

@@ -5,7 +5,7 @@ import { test } from 'node:test'
 import { promisify } from 'node:util'
 import fc from 'fast-check'
 import type { NativeCrc32c } from '../../src/codec/crc32c.ts'
-import { crc32c, createCrc32c } from '../../src/codec/crc32c.ts'
+import { crc32c, createCrc32c, extendCrc32c } from '../../src/codec/crc32c.ts'
 
 const portable = createCrc32c()
 
@@ -105,3 +105,15 @@ function loadNative(): NativeCrc32c | undefined {
     return undefined
   }
 }
+
+test('a CRC goes on over bytes that come piece by piece', () => {
+  const bytes = Buffer.from(Array.from({ length: 5000 }, (_, index) => (index * 31) & 0xff))
+  const whole = crc32c(bytes, 0, bytes.length)
+  for (const pieceBytes of [1, 7, 600, 4999, 5000]) {
+    let crc = 0
+    for (let at = 0; at < bytes.length; at += pieceBytes) {
+      crc = extendCrc32c(crc, bytes, at, Math.min(at + pieceBytes, bytes.length))
+    }
+    assert.equal(crc, whole)
+  }
+})
