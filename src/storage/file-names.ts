@@ -11,6 +11,10 @@
 
 export const RECOVERY_POINT_CHECKPOINT = 'recovery-point-offset-checkpoint'
 export const LOG_START_CHECKPOINT = 'log-start-offset-checkpoint'
+/** How far compaction has come. */
+export const CLEANER_CHECKPOINT = 'cleaner-offset-checkpoint'
+/** A broker's high watermarks, which it alone keeps. */
+export const REPLICATION_CHECKPOINT = 'replication-offset-checkpoint'
 /** There only while the directory is closed, and only after a clean close. */
 export const CLEAN_MARKER = '.kafka_cleanshutdown'
 /** What a broker locks; ours takes the same lock where it can. */

@@ -82,6 +82,11 @@ export class ProducerStates {
     return this.#entries.get(producerId)
   }
 
+  /** First offsets of open transactions by producer id, the lowest first. */
+  openTransactions(): ReadonlyMap<number, number> {
+    return this.#open
+  }
+
   clear(): void {
     this.#entries.clear()
     this.#open.clear()

@@ -1,0 +1,252 @@
+/**
+ * The segments of a partition with all that speaks of them. Side files are read before the data, so that beside a live writer they never
+ * seem to say more than there is.
+ */
+import path from 'node:path'
+import { CorruptLogError } from '../errors.ts'
+import type { AbortedTransaction } from '../storage/aborted-index.ts'
+import { decodeAbortedTransactions } from '../storage/aborted-index.ts'
+import { readFileIfThere } from '../storage/checkpoint.ts'
+import { DataFile } from '../storage/file-cache.ts'
+import { segmentFileName } from '../storage/file-names.ts'
+import { decodeSnapshot } from '../storage/producer-snapshot.ts'
+import type { FindingDetails, FindingKind } from './finding.ts'
+import { reasonOf } from './finding.ts'
+import type { FaultyRegion } from './log-walk.ts'
+import { walkLog } from './log-walk.ts'
+import type { PartitionFiles, SegmentFiles } from './partition-files.ts'
+import type { Snapshot } from './producer-check.ts'
+import { ProducerCheck } from './producer-check.ts'
+import { isOldFormat, regionKind, regionMessage } from './region-finding.ts'
+import { SegmentCheck } from './segment-check.ts'
+import { SegmentIndexes } from './segment-indexes.ts'
+import type { PartitionEnd, VerifiedPartition, VerifyContext } from './verify-context.ts'
+import { partitionFile } from './verify-context.ts'
+
+/** Bytes of an entry of `.txnindex`. */
+const ABORTED_ENTRY_BYTES = 34
+
+/** @returns where the log begins and ends, for the checkpoints. */
+export async function checkPartition(
+  context: VerifyContext,
+  partition: VerifiedPartition,
+  files: PartitionFiles,
+): Promise<PartitionEnd> {
+  return await new PartitionCheck(context, partition, files).run()
+}
+
+class PartitionCheck {
+  readonly #context: VerifyContext
+  readonly #partition: VerifiedPartition
+  readonly #files: PartitionFiles
+  readonly #firstOffset: number
+  #endOffset: number
+  #isDamaged = false
+
+  constructor(context: VerifyContext, partition: VerifiedPartition, files: PartitionFiles) {
+    this.#context = context
+    this.#partition = partition
+    this.#files = files
+    this.#firstOffset = files.segments[0]?.baseOffset ?? 0
+    this.#endOffset = this.#firstOffset
+  }
+
+  async run(): Promise<PartitionEnd> {
+    const { segments } = this.#files
+    let due = await this.#snapshots(this.#firstOffset, segments[1]?.baseOffset)
+    const before = due.find(({ offset }) => offset === this.#firstOffset)
+    const producers = new ProducerCheck(this.#firstOffset, before, ({ name }, message) =>
+      this.#tell('snapshot-contradicts', name, message),
+    )
+    let isBehindSwap = false
+    for (const [index, segment] of segments.entries()) {
+      if (index > 0) {
+        due = await this.#snapshots(segment.baseOffset, segments[index + 1]?.baseOffset)
+      }
+      producers.due(due)
+      // What a complete compaction output covers goes with the next open.
+      if (isBehindSwap && !segment.isSwap && segment.baseOffset < this.#endOffset) continue
+      isBehindSwap = segment.isSwap
+      await this.#segment(producers, segment, segments[index + 1])
+    }
+    this.#snapshotsBeyond(producers)
+    const { findings, looked } = this.#context
+    findings.settle()
+    looked.partitions += 1
+    const [firstOffset, endOffset] = [this.#firstOffset, this.#endOffset]
+    return { firstOffset, endOffset, isDamaged: this.#isDamaged }
+  }
+
+  // ----------------------------------------------------------------------------------- segments
+
+  async #segment(
+    producers: ProducerCheck,
+    segment: SegmentFiles,
+    next: SegmentFiles | undefined,
+  ): Promise<void> {
+    const { baseOffset, log } = segment
+    const { looked, state } = this.#context
+    const isActive = next === undefined
+    const nextBaseOffset = segment.isSwap ? undefined : next?.baseOffset
+    const indexes = new SegmentIndexes({
+      segment,
+      isActive,
+      state,
+      index: await this.#sideFile(segment.index),
+      timeindex: await this.#sideFile(segment.timeindex),
+      tell: (...finding) => this.#tell(...finding),
+    })
+    const aborted = await this.#aborted(segment)
+    producers.begin(aborted)
+    const file = DataFile.existing(this.#context.files, this.#pathOf(log), true)
+    const check = new SegmentCheck({
+      baseOffset,
+      nextBaseOffset,
+      epochs: this.#partition.epochs,
+      logStartOffset: this.#partition.logStartOffset,
+      producers,
+      decompress: this.#context.decompress,
+      offsetIndex: indexes.offsetIndex,
+      timeIndex: indexes.timeIndex,
+      tell: (kind, message, details) => this.#tell(kind, log, message, details),
+      region: (region) => this.#region(file, segment, region, isActive),
+      progress: (bytes) => this.#progress(bytes),
+    })
+    const size = await this.#walk(file, check, baseOffset, nextBaseOffset)
+    check.end()
+    indexes.end(size, check.nextOffset - 1)
+    this.#abortedEnd(producers, segment, check.nextOffset - 1, isActive)
+    looked.segments += 1
+    looked.batches += check.batches
+    looked.records += check.records
+    this.#endOffset = check.nextOffset
+    this.#context.findings.settle()
+  }
+
+  async #walk(
+    file: DataFile,
+    check: SegmentCheck,
+    baseOffset: number,
+    offsetLimit: number | undefined,
+  ): Promise<number> {
+    const { signal, largeBatchBytes } = this.#context
+    try {
+      const to = file.sizeSync()
+      return await walkLog(
+        file,
+        { from: 0, to, nextOffset: baseOffset, offsetLimit, signal, largeBatchBytes },
+        check,
+      )
+    } finally {
+      await file.close()
+    }
+  }
+
+  async #region(
+    file: DataFile,
+    segment: SegmentFiles,
+    region: FaultyRegion,
+    isActive: boolean,
+  ): Promise<void> {
+    const place = {
+      state: this.#context.state,
+      isActive,
+      isMarkedLost: segment.lost.has(region.position),
+      recoveryPoint: this.#partition.recoveryPoint,
+    }
+    const isOld = await isOldFormat(file, region)
+    const kind = isOld ? 'old-format' : regionKind(region, place)
+    const { position, bytes, nextOffset: firstOffset, resumeOffset } = region
+    const lastOffset = resumeOffset === undefined ? undefined : resumeOffset - 1
+    const isKnown = lastOffset !== undefined && lastOffset >= firstOffset
+    const range = isKnown ? { firstOffset, lastOffset } : { firstOffset }
+    const message = regionMessage(kind, region, place)
+    if (kind !== 'growing-tail') this.#isDamaged = true
+    this.#tell(kind, segment.log, message, { position, bytes, ...range })
+  }
+
+  #progress(bytes: number): void {
+    this.#context.looked.logBytes += bytes
+    this.#context.progress(bytes)
+  }
+
+  // -------------------------------------------------------------- producers and transactions
+
+  async #aborted({ txnindex }: SegmentFiles): Promise<AbortedTransaction[]> {
+    const bytes = await this.#sideFile(txnindex)
+    if (bytes === undefined || txnindex === undefined) return []
+    try {
+      return decodeAbortedTransactions(bytes, txnindex)
+    } catch (error) {
+      if (!(error instanceof CorruptLogError)) throw error
+      this.#tell('aborted-entry', txnindex, reasonOf(error), { position: error.position })
+      return []
+    }
+  }
+
+  /** Those of the last segment are built again where the log was not closed. */
+  #abortedEnd(
+    producers: ProducerCheck,
+    segment: SegmentFiles,
+    end: number,
+    isActive: boolean,
+  ): void {
+    const file = segment.txnindex ?? segmentFileName(segment.baseOffset, 'txnindex')
+    const isExcused = isActive && this.#context.state !== 'closed'
+    for (const { kind, entry, transaction, message } of producers.end(end)) {
+      const { firstOffset, lastOffset } = transaction
+      this.#tell(kind, file, message, {
+        ...(entry === -1 ? {} : { position: entry * ABORTED_ENTRY_BYTES }),
+        ...(isExcused ? { severity: 'warning' } : {}),
+        firstOffset,
+        lastOffset,
+      })
+    }
+  }
+
+  /** Snapshots as of offsets within [from, to), rising. */
+  async #snapshots(from: number, to: number = Number.POSITIVE_INFINITY): Promise<Snapshot[]> {
+    const snapshots: Snapshot[] = []
+    for (const offset of this.#files.snapshots) {
+      if (offset < from || offset >= to) continue
+      const name = segmentFileName(offset, 'snapshot')
+      const bytes = await this.#sideFile(name)
+      if (bytes === undefined) continue
+      try {
+        snapshots.push({ offset, entries: decodeSnapshot(bytes, name), name })
+      } catch (error) {
+        if (!(error instanceof CorruptLogError)) throw error
+        this.#tell('snapshot-damaged', name, reasonOf(error), { position: error.position })
+      }
+    }
+    return snapshots
+  }
+
+  #snapshotsBeyond(producers: ProducerCheck): void {
+    const end = this.#endOffset
+    for (const { offset, name } of producers.finish(end)) {
+      this.#tell('snapshot-ahead', name, `it is as of offset ${offset}, the log ends at ${end}`)
+    }
+    if (this.#context.state !== 'closed' || this.#files.snapshots.includes(end)) return
+    if (end === 0 || this.#isDamaged) return
+    const name = segmentFileName(end, 'snapshot')
+    this.#tell('snapshot-missing', name, `the log was closed at offset ${end} without it`)
+  }
+
+  // -------------------------------------------------------------------------------------- files
+
+  async #sideFile(name: string | undefined): Promise<Buffer | undefined> {
+    if (name === undefined) return undefined
+    const bytes = await readFileIfThere(this.#context.fileSystem, this.#pathOf(name))
+    this.#context.looked.otherBytes += bytes?.length ?? 0
+    return bytes
+  }
+
+  #pathOf(name: string): string {
+    return path.join(this.#context.directory, this.#partition.name, name)
+  }
+
+  #tell(kind: FindingKind, file: string, message: string, details?: FindingDetails): void {
+    this.#context.findings.add(kind, partitionFile(this.#partition, file), message, details)
+  }
+}
