@@ -124,6 +124,13 @@ test('a file that is cut anywhere before its last brace is damaged', async () =>
   }
 })
 
+test('content that is nested too deeply to be written again is damage', async () => {
+  const { fileSystem } = await freshStore()
+  const deep = `${'['.repeat(20_000)}${']'.repeat(20_000)}`
+  await replaceFile(fileSystem, PATH, Buffer.from(`{"crc":1,"content":{"topics":${deep}}}`))
+  assert.match(await problemOf(fileSystem), /damaged/)
+})
+
 test('a whole file of a newer version is UNSUPPORTED_VERSION, not damage', async () => {
   const { fileSystem } = await freshStore()
   const newer = { version: 2, somethingElse: true }
