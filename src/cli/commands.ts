@@ -10,4 +10,5 @@ export interface CommandEntry {
 export const COMMANDS: readonly CommandEntry[] = [
   { name: 'topics', load: async () => (await import('./commands/topics.ts')).topics },
   { name: 'cat', load: async () => (await import('./commands/cat.ts')).cat },
+  { name: 'verify', load: async () => (await import('./commands/verify.ts')).verify },
 ]

@@ -33,6 +33,14 @@ export class Progress implements Disposable {
     this.#isShown = false
   }
 
+  /** Takes the line away until it comes again by itself, so that something else can be written to the terminal. */
+  hide(): void {
+    if (!this.#isShown) return
+    this.#isShown = false
+    this.#errors.write(CLEAR_LINE)
+    void this.#errors.flush().catch(() => {})
+  }
+
   [Symbol.dispose](): void {
     this.stop()
   }

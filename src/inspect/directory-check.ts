@@ -69,6 +69,11 @@ export async function verifyDirectory(options: VerifyOptions): Promise<VerifyRep
 /** A live partition that seems damaged, or whose files go meanwhile, is looked at again so often. */
 const LOOKS = 3
 
+interface Store {
+  readonly topics: ReadonlyMap<string, StoredTopic>
+  readonly damage: string | undefined
+}
+
 class DirectoryCheck {
   readonly #options: VerifyOptions
   readonly #findings: Findings
@@ -91,21 +96,23 @@ class DirectoryCheck {
   }
 
   async run(): Promise<VerifyReport> {
-    const { fileSystem, directory } = this.#options
+    const { fileSystem, directory, topics } = this.#options
+    const store = await this.#readStore()
+    const { partitions, remarks } = await listDirectory(fileSystem, directory)
+    const chosen = this.#chosen(partitions, store.topics)
     this.#tellState(await directoryState(fileSystem, directory))
     const context = this.#context(this.#findings)
+    if (store.damage !== undefined) {
+      const message = `${store.damage}; the next open builds it again from the directories`
+      this.#findings.add('store-damaged', METADATA_FILE, message)
+    }
     const checkpoints = await readCheckpoints(context)
-    const topics = await this.#readStore()
-    const { partitions, remarks } = await listDirectory(fileSystem, directory)
     for (const { kind, name, message, severity } of remarks) {
       this.#findings.add(kind, name, message, severity === undefined ? {} : { severity })
     }
-    if (this.#options.topics === undefined) {
-      checkNames(context, checkpoints, new Set(partitions.map(nameOf)))
-    }
-    this.#checkStore(topics, partitions)
+    if (topics === undefined) checkNames(context, checkpoints, new Set(partitions.map(nameOf)))
+    this.#checkStore(store.topics, partitions)
     this.#findings.settle()
-    const chosen = this.#chosen(partitions, topics)
     this.#options.onTotal?.(await this.#totalBytes(chosen))
     for (const partition of chosen) await this.#partition(partition, checkpoints)
     return { state: this.#state, looked: this.#looked, findings: this.#findings.totals }
@@ -142,21 +149,19 @@ class DirectoryCheck {
 
   // ------------------------------------------------------------------------------------- topics
 
-  async #readStore(): Promise<ReadonlyMap<string, StoredTopic>> {
+  /** `brokerless.json`, which a broker's directory does not have. */
+  async #readStore(): Promise<Store> {
     const { fileSystem, directory } = this.#options
     const bytes = await readFileIfThere(fileSystem, path.join(directory, METADATA_FILE))
-    if (bytes === undefined) return new Map()
+    if (bytes === undefined) return { topics: new Map(), damage: undefined }
     this.#looked.otherBytes += bytes.length
     const content = parseTopicStore(bytes)
-    if ('damage' in content) {
-      const message = `${content.damage}; the next open builds it again from the directories`
-      this.#findings.add('store-damaged', METADATA_FILE, message)
-      return new Map()
-    }
+    if ('damage' in content) return { topics: new Map(), damage: content.damage }
     for (const { name, topicId } of content.topics) {
       this.#topicIds.set(name, { id: topicId, saidBy: METADATA_FILE })
     }
-    return new Map(content.topics.map((topic) => [topic.name, topic]))
+    const topics = new Map(content.topics.map((topic) => [topic.name, topic]))
+    return { topics, damage: undefined }
   }
 
   #checkStore(
