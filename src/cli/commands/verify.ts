@@ -30,9 +30,8 @@ export const verify: Command = {
     { command: 'brokerless verify --dir ./data', does: 'everything' },
     { command: 'brokerless verify orders emails --dir ./data', does: 'two topics' },
     {
-      command:
-        'brokerless verify --dir ./data --json | jq \'.findings[] | select(.severity == "damage")\'',
-      does: 'damage alone, for a program',
+      command: "brokerless verify -d ./data --json | jq '.findings[] | .file' | sort -u",
+      does: 'the files of which something is to be told',
     },
   ],
   run,
