@@ -27,6 +27,8 @@ export const CODEC_MASK = 0x07
 export const LOG_APPEND_TIME_BIT = 0x08
 export const TRANSACTIONAL_BIT = 0x10
 export const CONTROL_BIT = 0x20
+/** baseTimestamp is the delete horizon, and record timestamps are relative to it. */
+export const DELETE_HORIZON_BIT = 0x40
 
 const CRC_START = 21
 const MAX_BATCH_BYTES = 2 ** 31 - 1
@@ -92,6 +94,24 @@ export function magicAt(buffer: Buffer, at: number): number {
 
 export function attributesAt(buffer: Buffer, at: number): number {
   return buffer.readUInt16BE(at + 21)
+}
+
+/** The delete horizon where its bit is set. */
+export function baseTimestampAt(buffer: Buffer, at: number): number {
+  return readInt64(buffer, at + 27)
+}
+
+export function producerIdAt(buffer: Buffer, at: number): number {
+  return readInt64(buffer, at + 43)
+}
+
+export function producerEpochAt(buffer: Buffer, at: number): number {
+  return buffer.readInt16BE(at + 51)
+}
+
+/** Records in the batch. */
+export function countAt(buffer: Buffer, at: number): number {
+  return readInt32(buffer, at + 57)
 }
 
 export function maxTimestampAt(buffer: Buffer, at: number): number {
