@@ -156,6 +156,13 @@ export interface PartitionDescription {
   readonly writable: boolean
 }
 
+/** Where the records of a leader epoch end. */
+export interface EpochEndOffset {
+  readonly leaderEpoch: number
+  /** The first offset that has no record of this epoch, or of one before it. */
+  readonly endOffset: number
+}
+
 // ---------------------------------------------------------------------------------------- records
 
 export type HeaderValue = string | Uint8Array | null
