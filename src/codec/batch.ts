@@ -88,6 +88,11 @@ export function batchSizeAt(buffer: Buffer, at: number): number {
   return BATCH_OVERHEAD_BYTES + readInt32(buffer, at + 8)
 }
 
+/** The epoch of the leader that wrote it; -1 where none was known. Not under the CRC. */
+export function partitionLeaderEpochAt(buffer: Buffer, at: number): number {
+  return readInt32(buffer, at + 12)
+}
+
 export function magicAt(buffer: Buffer, at: number): number {
   return buffer.readUInt8(at + 16)
 }
@@ -124,7 +129,7 @@ export function readBatchHeader(buffer: Buffer, at: number): BatchHeader {
   return {
     baseOffset: baseOffsetAt(buffer, at),
     sizeBytes: batchSizeAt(buffer, at),
-    partitionLeaderEpoch: readInt32(buffer, at + 12),
+    partitionLeaderEpoch: partitionLeaderEpochAt(buffer, at),
     magic: magicAt(buffer, at),
     crc: readInt32(buffer, at + 17) >>> 0,
     attributes,

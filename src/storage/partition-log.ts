@@ -8,6 +8,7 @@ import { Appender } from './appender.ts'
 import type { StorageEnvironment } from './environment.ts'
 import type { Page, PageRequest } from './page.ts'
 import { PageReader } from './page-reader.ts'
+import type { PartitionEpochs } from './partition-epochs.ts'
 import type { ProducerStates } from './producer-state.ts'
 import type { MutableReport, RecoveredPartition, Repair } from './recovery.ts'
 import { openPartition } from './recovery.ts'
@@ -54,6 +55,7 @@ export class PartitionLog implements AppendTarget {
   readonly #appender: Appender
   readonly #follower: TailFollower | undefined
   readonly #sideFiles: SideFiles
+  readonly #epochs: PartitionEpochs
   readonly #changes: SegmentChanges
   /** Where the log ended when it was opened. */
   readonly #openedAt: number
@@ -83,18 +85,13 @@ export class PartitionLog implements AppendTarget {
     this.#changes = new SegmentChanges(environment, directory, this.#segments, {
       removed: () => this.#reader.forget(),
       moveLogStart: (offset) => this.moveLogStart(offset),
-      deleted: () => this.#sideFiles.moveFirstEpoch(this.#logStartOffset),
+      deleted: () => this.#epochs.moveStart(this.#logStartOffset),
     })
     this.#openedAt = recovered.logEndOffset
     this.#appender = new Appender(this, environment, this.#tail, config, recovered)
-    this.#appender.leaderEpoch = recovered.leaderEpoch
+    this.#epochs = recovered.epochs
+    this.#appender.leaderEpoch = this.#epochs.current(this.#openedAt)
     this.#repairs = recovered.repairs
-    if (!recovered.hasLeaderEpochFile) {
-      const what = this.#sideFiles.leaderEpochFile
-      const run = (): Promise<void> =>
-        this.#sideFiles.writeFirstEpoch(recovered.leaderEpoch, this.#logStartOffset)
-      this.#repairs.push({ what, run })
-    }
     for (const segment of this.#segments.all) this.#watch(segment)
     this.#follower = environment.readOnly
       ? new TailFollower(environment, directory, this.#segments, recovered.logEndOffset)
@@ -146,6 +143,12 @@ export class PartitionLog implements AppendTarget {
   /** Records with the greatest base offset below which a transaction is undecided; undefined: none is. */
   get firstUnstableOffset(): number | undefined {
     return this.#producers.firstUnstableOffset
+  }
+
+  /** The leader epochs; beside a writer, whose file is looked at again, as far as the log end is known. */
+  async epochs(): Promise<PartitionEpochs> {
+    if (this.#follower !== undefined) await this.#epochs.refresh(this.#logStartOffset)
+    return this.#epochs
   }
 
   configure(config: TopicConfig): void {

@@ -7,17 +7,17 @@
  * before the next append (`repairs`).
  */
 import path from 'node:path'
-import { batchSizeAt, lastOffsetAt, maxTimestampAt, readBatchHeader } from '../codec/batch.ts'
-import { CorruptLogError } from '../errors.ts'
+import { batchSizeAt, lastOffsetAt, maxTimestampAt } from '../codec/batch.ts'
 import type { CutTail, DamagedRegion } from '../types.ts'
-import { parseLeaderEpochs, readFileIfThere } from './checkpoint.ts'
 import type { StorageEnvironment } from './environment.ts'
-import { LEADER_EPOCH_CHECKPOINT, regionFileName } from './file-names.ts'
+import { regionFileName } from './file-names.ts'
 import { rebuildIndexes } from './index-rebuild.ts'
 import type { OffsetsAtOpen } from './log-offsets.ts'
 import type { PartitionListing } from './partition-directory.ts'
 import { finishHalfDone, listPartition, listPartitionIfThere } from './partition-directory.ts'
+import type { PartitionEpochs } from './partition-epochs.ts'
 import type { ProducerStates } from './producer-state.ts'
+import { RecoveredEpochs } from './recovered-epochs.ts'
 import { RecoveredProducers } from './recovered-producers.ts'
 import { indexStart } from './recovery-start.ts'
 import type { MutableReport, Repair } from './recovery-steps.ts'
@@ -51,9 +51,7 @@ export interface RecoveredPartition extends OffsetsAtOpen {
   readonly segments: SegmentList
   readonly logStartOffset: number
   readonly producers: ProducerStates
-  /** Of the batches to come. */
-  readonly leaderEpoch: number
-  readonly hasLeaderEpochFile: boolean
+  readonly epochs: PartitionEpochs
   /** What a full disk kept from being done; each is tried again before the next append. */
   readonly repairs: Repair[]
   /** A write or sync that failed for another reason: the partition is closed to writes. */
@@ -71,8 +69,7 @@ class Recovery {
   readonly #steps: RecoverySteps
   readonly #report: MutableReport
   readonly #producers: RecoveredProducers
-  /** The greatest among the batches that were looked at. */
-  #leaderEpoch = 0
+  readonly #epochs: RecoveredEpochs
   /** What is kept past the recovery point could be made durable. */
   #isDurable = true
 
@@ -83,12 +80,14 @@ class Recovery {
     this.#steps = new RecoverySteps(topic, partition)
     this.#report = this.#steps.report
     this.#producers = new RecoveredProducers(environment, directory, this.#steps)
+    this.#epochs = new RecoveredEpochs(environment, directory, this.#steps)
   }
 
   async run(): Promise<RecoveredPartition> {
     const { environment, isClean, recoveryPoint, indexIntervalBytes } = this.#request
     const listing = await this.#list()
     const segments = await this.#segmentsOf(listing)
+    await this.#epochs.load()
     const isTrusted = isClean || environment.readOnly
     await this.#producers.load(
       listing,
@@ -100,17 +99,17 @@ class Recovery {
     await this.#rebuildMissingIndexes(listing, segments)
     const logStartOffset = Math.max(this.#request.logStartOffset, segments.first.baseOffset)
     segments.active.startIndexing(indexIntervalBytes)
-    const storedEpoch = await this.#readLeaderEpoch()
     // The end may have been lost with what was deleted: offsets below the log start are not given again.
     const logEndOffset = Math.max(end, logStartOffset)
+    const mayHaveLost = openedAt === undefined || !isClean
+    const range = { segments, logStartOffset, logEndOffset, mayHaveLost }
     return {
       segments,
       logStartOffset,
       logEndOffset,
       syncedOffset: this.#isDurable ? logEndOffset : Math.min(end, recoveryPoint),
       producers: this.#producers.states,
-      leaderEpoch: Math.max(this.#leaderEpoch, storedEpoch ?? 0),
-      hasLeaderEpochFile: storedEpoch !== undefined,
+      epochs: await this.#epochs.finish(range),
       repairs: this.#steps.repairs,
       failure: this.#steps.failure,
       report: this.#report,
@@ -175,10 +174,11 @@ class Recovery {
       await this.#replayProducers(segments, logEndOffset)
       return logEndOffset
     }
-    const seen: BatchVisitor = (buffer, at) => this.#seen(buffer, at)
+    const seen: BatchVisitor = (buffer, at) => this.#epochs.seen(buffer, at)
     let end = await walkFromLastTime(active, to, seen)
     const areIndexesWhole = end !== undefined
     if (end === undefined) {
+      this.#epochs.begin()
       const { position: from } = await indexStart(active, Number.MAX_SAFE_INTEGER)
       const range = { from, to, nextOffset: active.baseOffset, crcFrom: Number.POSITIVE_INFINITY }
       end = await scanPassingLost(active.file, range, active.lostRegions, seen)
@@ -213,6 +213,7 @@ class Recovery {
     const { environment, directory, recoveryPoint } = this.#request
     const first = segments.find(Math.min(recoveryPoint, this.#producers.offset))
     let nextOffset = first.baseOffset
+    this.#epochs.begin()
     for (const segment of segments.all) {
       if (segment.baseOffset < first.baseOffset) continue
       if (segment !== first) await this.#producers.saveSnapshot(segment.baseOffset)
@@ -259,7 +260,7 @@ class Recovery {
         lastOffset: lastOffsetAt(buffer, at),
         maxTimestamp: maxTimestampAt(buffer, at),
       })
-      this.#seen(buffer, at)
+      this.#epochs.seen(buffer, at)
       this.#producers.count(buffer, at)
     })
     this.#report.scannedBytes += size - range.crcFrom
@@ -348,30 +349,6 @@ class Recovery {
     this.#report.rebuilt.push(segment.pathOf('index'), segment.pathOf('timeindex'))
     if (this.#environment.readOnly) return
     await this.#steps.attempt(segment.pathOf('index'), () => segment.saveIndexes())
-  }
-
-  // ------------------------------------------------------------------------------ leader epochs
-
-  #seen(buffer: Buffer, at: number): void {
-    this.#leaderEpoch = Math.max(
-      this.#leaderEpoch,
-      readBatchHeader(buffer, at).partitionLeaderEpoch,
-    )
-  }
-
-  /** Undefined where the file has to be made. */
-  async #readLeaderEpoch(): Promise<number | undefined> {
-    const { environment, directory } = this.#request
-    const file = path.join(directory, LEADER_EPOCH_CHECKPOINT)
-    const bytes = await readFileIfThere(environment.fileSystem, file)
-    if (bytes === undefined) return undefined
-    try {
-      return parseLeaderEpochs(bytes, file).at(-1)?.epoch
-    } catch (error) {
-      if (!(error instanceof CorruptLogError)) throw error
-      this.#report.rebuilt.push(file)
-      return undefined
-    }
   }
 }
 

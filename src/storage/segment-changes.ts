@@ -7,7 +7,7 @@ export interface SegmentChangeHooks {
   removed(): void
   /** The list begins at this offset now. */
   moveLogStart(offset: number): void
-  /** Files of segments before it are gone. */
+  /** Files of segments below the log start are gone, if there were any. */
   deleted(): Promise<void>
 }
 
@@ -42,7 +42,11 @@ export class SegmentChanges {
         const next = this.#segments.after(segment)
         return next !== undefined && next.baseOffset <= offset
       })
-      if (gone.length === 0) return 0
+      if (gone.length === 0) {
+        // The start may have moved within a segment.
+        await this.#hooks.deleted()
+        return 0
+      }
       this.#segments.remove(new Set(gone))
       this.#hooks.removed()
       this.#hooks.moveLogStart(this.#segments.first.baseOffset)
