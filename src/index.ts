@@ -64,6 +64,7 @@ export type {
   CutTail,
   DamagedRegion,
   Durability,
+  EpochEndOffset,
   FileHandle,
   FileLock,
   FileLockResult,

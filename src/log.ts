@@ -11,7 +11,7 @@ import type {
 } from './groups/types.ts'
 import { refuseInternal } from './log/group-offsets.ts'
 import type { BackgroundFailure, LogCore } from './log/log-core.ts'
-import { checkDeletion, offsetForTimestamp } from './log/offset-queries.ts'
+import { checkDeletion, endOffsetForEpoch, offsetForTimestamp } from './log/offset-queries.ts'
 import type { OpenedLog, TopicAlteration } from './log/open-log.ts'
 import { openLog } from './log/open-log.ts'
 import { describePartition } from './log/partition-description.ts'
@@ -42,6 +42,7 @@ import type {
 import type {
   Acknowledgement,
   BatchAcknowledgement,
+  EpochEndOffset,
   ProduceRecord,
   RecoveryReport,
   TopicConfig,
@@ -188,6 +189,19 @@ export class Log<T extends object = AnyTopics> extends EventEmitter<LogEvents> {
   ): Promise<number | undefined> {
     this.#requireOpen()
     return await this.#track(offsetForTimestamp(this.#core.topics, topic, at))
+  }
+
+  /**
+   * Where the records of a leader epoch (-1 to 2^31 - 1) end, as Kafka's OffsetsForLeaderEpoch answers: the greatest epoch that is not
+   * above the one asked for, and the offset at which the next one begins, or the log end offset. Below the first epoch that is known:
+   * the epoch asked for, and where the first one begins. Undefined above the last one, and for -1.
+   */
+  async endOffsetForEpoch(
+    topic: TopicName<T>,
+    at: { readonly partition: number; readonly leaderEpoch: number },
+  ): Promise<EpochEndOffset | undefined> {
+    this.#requireOpen()
+    return await this.#track(endOffsetForEpoch(this.#core.topics, topic, at))
   }
 
   /** The range of a partition: `earliest` is the log start offset, `latest` the high watermark. */

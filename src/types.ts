@@ -149,6 +149,8 @@ export interface PartitionDescription {
   /** Where readers stop: see `Durability`. */
   readonly highWatermark: number
   readonly logEndOffset: number
+  /** Of the batches to come: it rises with each open after a crash. -1: none is known, in a reader beside a writer. */
+  readonly leaderEpoch: number
   readonly segments: number
   /** Size of all segments in bytes. */
   readonly sizeBytes: number

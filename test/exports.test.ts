@@ -45,6 +45,7 @@ const FACES: Readonly<Record<string, Face>> = {
       'CutTail',
       'DamagedRegion',
       'Durability',
+      'EpochEndOffset',
       'FailedPartition',
       'FetchOptions',
       'FetchResult',

@@ -1,10 +1,12 @@
 import { OffsetOutOfRangeError } from '../errors.ts'
 import type { PartitionLog } from '../storage/partition-log.ts'
-import { checkFields, checkInteger } from '../util/check.ts'
+import type { EpochEndOffset } from '../types.ts'
+import { checkFields, checkInteger, MAX_INT32 } from '../util/check.ts'
 import { refuseInternal } from './group-offsets.ts'
 import type { TopicRegistry } from './topic-registry.ts'
 
 const LOOKUP_FIELDS: ReadonlySet<string> = new Set(['partition', 'timestamp'])
+const EPOCH_FIELDS: ReadonlySet<string> = new Set(['partition', 'leaderEpoch'])
 const DELETION_FIELDS: ReadonlySet<string> = new Set(['partition', 'before'])
 
 /** See `Log.offsetForTimestamp`. */
@@ -16,6 +18,19 @@ export async function offsetForTimestamp(
   const { partition, timestamp } = checkFields('offsetForTimestamp', at, LOOKUP_FIELDS)
   checkInteger('timestamp', timestamp, 0)
   return await topics.get(topic).partition(partition).offsetForTime(timestamp)
+}
+
+/** See `Log.endOffsetForEpoch`. */
+export async function endOffsetForEpoch(
+  topics: TopicRegistry,
+  topic: string,
+  at: { readonly partition: number; readonly leaderEpoch: number },
+): Promise<EpochEndOffset | undefined> {
+  const { partition, leaderEpoch } = checkFields('endOffsetForEpoch', at, EPOCH_FIELDS)
+  checkInteger('leaderEpoch', leaderEpoch, -1, MAX_INT32)
+  const log = topics.get(topic).partition(partition)
+  const epochs = await log.epochs()
+  return epochs.endOffsetFor(leaderEpoch, log.logEndOffset)
 }
 
 /** What `Log.deleteRecords` is to delete: the records of a partition below an offset that its readers have come to. */

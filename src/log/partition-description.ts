@@ -6,11 +6,13 @@ export async function describePartition(
   log: PartitionLog,
   readOnly: boolean,
 ): Promise<PartitionDescription> {
+  const epochs = await log.epochs()
   return {
     partition: log.partition,
     logStartOffset: log.logStartOffset,
     highWatermark: log.highWatermark,
     logEndOffset: log.logEndOffset,
+    leaderEpoch: epochs.current(log.logEndOffset),
     segments: log.segments.length,
     sizeBytes: await log.sizeBytes(),
     writable: !readOnly && log.failure === undefined,

@@ -72,6 +72,7 @@ suite('creating a topic', () => {
           logStartOffset: 0,
           highWatermark: 0,
           logEndOffset: 0,
+          leaderEpoch: 0,
           segments: 1,
           sizeBytes: 0,
           writable: true,
