@@ -74,4 +74,24 @@ export const MUTANTS: readonly Mutant[] = [
       test: 'a crash after a clean close and an open is told from the clean close',
     },
   },
+  {
+    name: 'an open after a crash goes on with the last epoch',
+    file: 'src/storage/recovered-epochs.ts',
+    search: '(mayHaveLost || isCut)',
+    replace: 'isCut',
+    killedBy: {
+      file: 'test/behaviour/72-epochs.test.ts',
+      test: 'has the offsets that a power cut took from an os topic again, with another epoch',
+    },
+  },
+  {
+    name: 'the epoch of a term is not written',
+    file: 'src/storage/partition-epochs.ts',
+    search: 'if (areSame(this.#written, entries)) return',
+    replace: 'if (entries.length >= 0) return',
+    killedBy: {
+      file: 'test/storage/leader-epoch-file.test.ts',
+      test: 'that wrote what was then lost keeps its epoch: the next one is above it',
+    },
+  },
 ]
