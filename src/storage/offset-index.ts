@@ -7,6 +7,7 @@
  * Both strictly rise, and no entry is at position 0 (the first batch never gets one), so an entry of zeros is padding.
  * To find an offset: the greatest entry whose offset is <= it, then batch by batch. Source: Kafka's `OffsetIndex`.
  */
+import { CorruptLogError } from '../errors.ts'
 import type { FileSystem } from '../types.ts'
 import { IndexFile } from './index-file.ts'
 import type { MemoryCache } from './memory-cache.ts'
@@ -63,8 +64,12 @@ export class OffsetIndex {
     return this.file.int32At(index, 0)
   }
 
+  /** @throws CorruptLogError for one before the file: only the last entry is looked at when an index is opened. */
   positionAt(index: number): number {
-    return this.file.int32At(index, POSITION_AT)
+    const position = this.file.int32At(index, POSITION_AT)
+    if (position >= 0) return position
+    const entryAt = index * ENTRY_BYTES
+    throw new CorruptLogError(this.file.path, entryAt, `an entry leads to byte ${position}`)
   }
 
   /** Both are above the last entry's. */

@@ -295,6 +295,11 @@ suite('a wrong index', () => {
       }
       return changed.subarray(8)
     },
+    'whose entries lead to before the file': (index) => {
+      const changed = Buffer.from(index)
+      for (let at = 4; at < changed.length - 8; at += 8) changed[at] = 0x80
+      return changed
+    },
     'of garbage in its middle': (index) => {
       const changed = Buffer.from(index)
       for (let at = 16; at < changed.length - 16; at += 1) changed[at] = (at * 37) & 0x7f
