@@ -28,7 +28,8 @@ export async function rebuildIndexes(segment: Segment): Promise<void> {
   // Grows while batches are appended; the last round finds nothing new, and the indexes change in the turn in which it looks.
   while (position < segment.sizeBytes) {
     const to = segment.sizeBytes
-    const range = { from: position, to, nextOffset, crcFrom: Number.POSITIVE_INFINITY }
+    const { offsetLimit } = segment
+    const range = { from: position, to, nextOffset, crcFrom: Number.POSITIVE_INFINITY, offsetLimit }
     const end = await scanBatches(segment.file, range, (buffer, at, batchPosition) =>
       builder.batch({
         position: batchPosition,
@@ -40,11 +41,7 @@ export async function rebuildIndexes(segment: Segment): Promise<void> {
     nextOffset = end.nextOffset
     position = end.position
     if (end.fault === undefined) continue
-    const next = await findNextBatch(
-      segment.file,
-      { position, to, nextOffset },
-      Number.MAX_SAFE_INTEGER,
-    )
+    const next = await findNextBatch(segment.file, { position, to, nextOffset }, offsetLimit)
     position = next === -1 ? to : next
   }
   builder.close()

@@ -1,4 +1,3 @@
-import type { BatchFault } from '../codec/batch.ts'
 import {
   BATCH_HEADER_BYTES,
   baseOffsetAt,
@@ -6,6 +5,7 @@ import {
   checkBatch,
   lastOffsetAt,
 } from '../codec/batch.ts'
+import { judgeOffsets, OFFSETS_FALSE, OFFSETS_SOUND } from './offset-order.ts'
 import type { PageRequest } from './page.ts'
 import type { Segment } from './segment.ts'
 import type { ScanFault } from './segment-scan.ts'
@@ -70,12 +70,14 @@ export function parseWindow(window: Window, request: PageRequest): Parsed {
       return { kind: 'onward', position: position + at, bytes: BATCH_HEADER_BYTES, nextOffset }
     }
     if (left <= 0) return { kind: 'onward', position: position + at, bytes: 0, nextOffset }
-    const fault = headerFault(buffer, at, left, nextOffset)
+    const fault = headerFault(buffer, at, left, nextOffset, segment.offsetLimit)
     if (fault !== undefined) return { kind: 'fault', position: position + at, fault, nextOffset }
     const size = batchSizeAt(buffer, at)
     if (lastOffsetAt(buffer, at) >= request.offset) {
       if (at + size <= buffer.length) return takeBatches(window, at, request, nextOffset)
-      return { kind: 'onward', position: position + at, bytes: size, nextOffset }
+      // With the header behind it, by which its offsets are judged.
+      const bytes = Math.min(size + BATCH_HEADER_BYTES, left)
+      return { kind: 'onward', position: position + at, bytes, nextOffset }
     }
     nextOffset = lastOffsetAt(buffer, at) + 1
     at += size
@@ -107,15 +109,9 @@ function takeBatches(window: Window, start: number, request: PageRequest, first:
   const most = mostBatches(request)
   for (let count = 0; end + BATCH_HEADER_BYTES <= buffer.length; count += 1) {
     if (count === most) break
-    let fault = headerFault(buffer, end, segment.sizeBytes - position - end, nextOffset)
-    if (fault === undefined) {
-      if (isPast(window, start, end, request)) break
-      fault = crcFault(window, end)
-    }
-    if (fault !== undefined) {
-      if (end > start) break
-      return { kind: 'fault', position: position + end, fault, nextOffset }
-    }
+    const obstacle = obstacleAt(window, start, end, nextOffset, request)
+    if (obstacle === PAST || (obstacle !== undefined && end > start)) break
+    if (obstacle !== undefined) return obstacle
     nextOffset = lastOffsetAt(buffer, end) + 1
     end += batchSizeAt(buffer, end)
   }
@@ -123,15 +119,50 @@ function takeBatches(window: Window, start: number, request: PageRequest, first:
   return { kind: 'batches', start, end }
 }
 
-/** The batch at `at` is not for this page: readers stop before it, it is not whole here, or too much with it. */
+/** The batch is not for this page. */
+const PAST: unique symbol = Symbol('past')
+
+/** Why the batch at `at` is not taken; undefined where it is. What passed the checks before is not checked again. */
+function obstacleAt(
+  window: Window,
+  start: number,
+  at: number,
+  nextOffset: number,
+  request: PageRequest,
+): Parsed | typeof PAST | undefined {
+  const { buffer, segment, position: windowPosition } = window
+  const position = windowPosition + at
+  const left = segment.sizeBytes - position
+  let fault = headerFault(buffer, at, left, nextOffset, segment.offsetLimit)
+  if (fault === undefined) {
+    const size = batchSizeAt(buffer, at)
+    const isKnown = segment.isVerified(position, position + size)
+    const judged = isKnown ? OFFSETS_SOUND : judgeOffsets(buffer, at, left, nextOffset)
+    if (judged > OFFSETS_SOUND) return { kind: 'onward', position, bytes: judged, nextOffset }
+    if (judged === OFFSETS_FALSE) fault = 'offset-order'
+    else if (isPast(window, start, at, request)) return PAST
+    else if (!isKnown) fault = checkBatch(buffer, at, size)
+  }
+  return fault === undefined ? undefined : { kind: 'fault', position, fault, nextOffset }
+}
+
+/** Readers stop before the batch at `at`, it is not whole here, or too much with what is from `start` on. */
 function isPast({ buffer }: Window, start: number, at: number, request: PageRequest): boolean {
   const end = at + batchSizeAt(buffer, at)
   if (baseOffsetAt(buffer, at) >= request.end || end > buffer.length) return true
   return at > start && end - start > request.maxBytes
 }
 
-function crcFault({ buffer, segment, position }: Window, at: number): BatchFault | undefined {
-  const size = batchSizeAt(buffer, at)
-  const isKnown = segment.isVerified(position + at, position + at + size)
-  return isKnown ? undefined : checkBatch(buffer, at, size)
+/** For people. */
+export function faultText(fault: ScanFault): string {
+  switch (fault) {
+    case 'bad-crc':
+      return 'a record batch fails its CRC'
+    case 'truncated':
+      return 'a record batch is longer than the file'
+    case 'offset-order':
+      return 'a record batch has offsets that belong to others'
+    default:
+      return 'the bytes are not a record batch'
+  }
 }

@@ -12,7 +12,7 @@ import type { StorageEnvironment } from './environment.ts'
 import { positionIn, rebuildIndexesOnce } from './index-rebuild.ts'
 import type { Page, PageRequest } from './page.ts'
 import type { Parsed, Window } from './page-parser.ts'
-import { parseWindow, readWindow, wholeBatches } from './page-parser.ts'
+import { faultText, parseWindow, readWindow, wholeBatches } from './page-parser.ts'
 import type { AheadRange } from './read-ahead.ts'
 import { ReadAhead } from './read-ahead.ts'
 import type { ReadHint } from './read-hints.ts'
@@ -104,7 +104,7 @@ export class PageReader {
     const place = this.#placeIn(segment, hint, request)
     const bytes = Math.min(wantedBytes(request), segment.sizeBytes - place.position)
     if (bytes <= 0 || bytes > SYNC_READ_BYTES) return this.#readFrom(place, request)
-    let window = readWindow(segment, place.position, bytes, segment.baseOffset)
+    let window = readWindow(segment, place.position, bytes, firstOffset(place, request))
     if (leadsPast(window, place.hint, request)) return this.#readFrom(place, request)
     let parsed = parseWindow(window, request)
     if (parsed.kind === 'onward' && parsed.bytes > 0 && parsed.bytes <= SYNC_BATCH_BYTES) {
@@ -119,7 +119,7 @@ export class PageReader {
   #fromAhead(ahead: AheadRange, request: PageRequest): Page | Promise<Page> {
     const { buffer, segment, position } = ahead
     if (buffer === undefined) return this.#fromFile(request)
-    const window = { buffer, segment, position, nextOffset: segment.baseOffset }
+    const window = { buffer, segment, position, nextOffset: request.offset }
     const parsed = parseWindow(window, request)
     if (parsed.kind !== 'batches' || parsed.end === parsed.start) return this.#fromFile(request)
     return this.#filePage(window, parsed, this.#hints.find(request.offset), request)
@@ -209,7 +209,7 @@ export class PageReader {
     const walk: Walk = {
       segment,
       position,
-      nextOffset: segment.baseOffset,
+      nextOffset: firstOffset(start, request),
       needed: 0,
       indexed: isTrusted ? undefined : position,
     }
@@ -341,6 +341,11 @@ export class PageReader {
 type Fault = Extract<Parsed, { kind: 'fault' }>
 type Batches = Extract<Parsed, { kind: 'batches' }>
 
+/** No batch at the place has a lower base offset: who reads on begins where the last page ended. */
+function firstOffset({ segment, hint }: Place, request: PageRequest): number {
+  return hint === undefined ? segment.baseOffset : request.offset
+}
+
 /** The index led to a batch that lies behind what was asked for. */
 function leadsPast(window: Window, hint: ReadHint | undefined, { offset }: PageRequest): boolean {
   if (hint !== undefined || window.position === 0) return false
@@ -381,19 +386,6 @@ function nextOffsetOf(buffer: Buffer, start: number, end: number): number {
 function emptyPage(segment: Segment, position: number, nextOffset: number): Page {
   const buffer = Buffer.alloc(0)
   return { buffer, start: 0, end: 0, nextOffset, segment, position, run: undefined }
-}
-
-function faultText(fault: Fault['fault']): string {
-  switch (fault) {
-    case 'bad-crc':
-      return 'a record batch fails its CRC'
-    case 'truncated':
-      return 'a record batch is longer than the file'
-    case 'offset-order':
-      return 'a record batch has an offset that was already there'
-    default:
-      return 'the bytes are not a record batch'
-  }
 }
 
 function ignore(): void {}

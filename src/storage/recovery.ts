@@ -180,7 +180,13 @@ class Recovery {
     if (end === undefined) {
       this.#epochs.begin()
       const { position: from } = await indexStart(active, Number.MAX_SAFE_INTEGER)
-      const range = { from, to, nextOffset: active.baseOffset, crcFrom: Number.POSITIVE_INFINITY }
+      const range = {
+        from,
+        to,
+        nextOffset: active.baseOffset,
+        crcFrom: Number.POSITIVE_INFINITY,
+        offsetLimit: active.offsetLimit,
+      }
       end = await scanPassingLost(active.file, range, active.lostRegions, seen)
     }
     if (end.fault !== undefined) return undefined
@@ -200,6 +206,7 @@ class Recovery {
         to: await segment.measure(),
         nextOffset: segment.baseOffset,
         crcFrom: Number.POSITIVE_INFINITY,
+        offsetLimit: segment.offsetLimit,
       }
       this.#producers.begin()
       await scanBatches(segment.file, range, (buffer, at) => this.#producers.count(buffer, at))
@@ -361,7 +368,13 @@ async function crcStart(
 ): Promise<number> {
   if (segment.baseOffset >= recoveryPoint) return 0
   let found = to
-  const range = { from, to, nextOffset: segment.baseOffset, crcFrom: Number.POSITIVE_INFINITY }
+  const range = {
+    from,
+    to,
+    nextOffset: segment.baseOffset,
+    crcFrom: Number.POSITIVE_INFINITY,
+    offsetLimit: segment.offsetLimit,
+  }
   const end = await scanBatches(segment.file, range, (buffer, at, position) => {
     if (found === to && lastOffsetAt(buffer, at) >= recoveryPoint) found = position
   })

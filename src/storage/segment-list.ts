@@ -7,6 +7,7 @@ export class SegmentList {
 
   constructor(segments: readonly Segment[]) {
     this.#segments = [...segments].sort((a, b) => a.baseOffset - b.baseOffset)
+    this.#limitOffsets()
   }
 
   get count(): number {
@@ -51,11 +52,19 @@ export class SegmentList {
 
   push(segment: Segment): void {
     this.#segments.push(segment)
+    this.#limitOffsets()
   }
 
   /** Takes segments out; the active one stays in any case. */
   remove(segments: ReadonlySet<Segment>): void {
     this.#segments = this.#segments.filter((each) => each === this.active || !segments.has(each))
+    this.#limitOffsets()
+  }
+
+  #limitOffsets(): void {
+    for (const [index, segment] of this.#segments.entries()) {
+      segment.limitOffsets(this.#segments[index + 1]?.baseOffset)
+    }
   }
 
   #indexOf(offset: number): number {

@@ -56,12 +56,12 @@ export async function examineSegment(
   const to = await segment.measure()
   const damage: DamagedRegion[] = []
   const { crcFrom, nextBaseOffset, recoveryPoint } = range
-  const offsetLimit = nextBaseOffset ?? Number.MAX_SAFE_INTEGER
+  const { offsetLimit } = segment
   let { from: position, nextOffset } = range
   for (;;) {
     const scanned = await scanBatches(
       segment.file,
-      { from: position, to, nextOffset, crcFrom },
+      { from: position, to, nextOffset, crcFrom, offsetLimit },
       visit,
     )
     nextOffset = scanned.nextOffset

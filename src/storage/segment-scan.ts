@@ -11,7 +11,10 @@ import {
 } from '../codec/batch.ts'
 import { nextTurn, turnIsLong } from '../util/turn.ts'
 import type { DataFile } from './file-cache.ts'
+import { judgeOffsets, OFFSETS_FALSE, OFFSETS_SOUND } from './offset-order.ts'
 
+/** Of offsets, where nothing is known of other segments. */
+export const NO_LIMIT: number = Number.POSITIVE_INFINITY
 /** A window's worth of bytes is checked at a time, so that the event loop gets its turn in between. */
 const WINDOW_BYTES = 1024 * 1024
 /** Windows grow up to that, as many a walk is short. */
@@ -40,6 +43,8 @@ export interface ScanRange {
   readonly nextOffset: number
   /** From this position on the CRC is checked; before it the header alone. */
   readonly crcFrom: number
+  /** Offsets from here on belong to other segments. Default none. */
+  readonly offsetLimit?: number
 }
 
 /**
@@ -103,24 +108,35 @@ function walkWindow(window: Buffer, range: ScanRange, walk: Walk, visit: BatchVi
   walk.needed = BATCH_HEADER_BYTES
   while (walk.position < range.to && !walk.isStopped) {
     const at = walk.position - start
-    const available = range.to - walk.position
-    if (at + Math.min(BATCH_HEADER_BYTES, available) > window.length) return
-    walk.fault = headerFault(window, at, available, walk.nextOffset)
-    if (walk.fault !== undefined) return
+    if (!isGood(window, at, range, walk)) return
     const size = batchSizeAt(window, at)
-    const isChecked = walk.position >= range.crcFrom
-    const isWanted = isChecked || (attributesAt(window, at) & CONTROL_BIT) !== 0
-    if (isWanted && at + size > window.length) {
-      walk.needed = size
-      return
-    }
-    if (isChecked) walk.fault = checkBatch(window, at, size)
-    if (walk.fault !== undefined) return
     walk.isStopped = visit(window, at, walk.position) === STOP
     walk.nextOffset = lastOffsetAt(window, at) + 1
+    walk.isHopping = walk.position < range.crcFrom && size >= LARGE_BATCH_BYTES
     walk.position += size
-    walk.isHopping = !isChecked && size >= LARGE_BATCH_BYTES
   }
+}
+
+/** Whether the batch at `walk.position`, `at` in the window, is as it should be; if not, the walk knows its fault, or what is needed to tell. */
+function isGood(window: Buffer, at: number, range: ScanRange, walk: Walk): boolean {
+  const { position, nextOffset } = walk
+  const available = range.to - position
+  if (at + Math.min(BATCH_HEADER_BYTES, available) > window.length) return false
+  walk.fault = headerFault(window, at, available, nextOffset, range.offsetLimit ?? NO_LIMIT)
+  if (walk.fault !== undefined) return false
+  const size = batchSizeAt(window, at)
+  const isChecked = position >= range.crcFrom
+  const isWanted = isChecked || (attributesAt(window, at) & CONTROL_BIT) !== 0
+  if (isWanted && at + size > window.length) {
+    walk.needed = size
+    return false
+  }
+  if (isChecked) walk.fault = checkBatch(window, at, size)
+  if (walk.fault !== undefined) return false
+  const judged = judgeOffsets(window, at, available, nextOffset)
+  if (judged === OFFSETS_FALSE) walk.fault = 'offset-order'
+  else if (judged !== OFFSETS_SOUND) walk.needed = judged
+  return judged === OFFSETS_SOUND
 }
 
 /** As `scanBatches`, going on behind the lost writes that a recovery has marked, by their positions. */
@@ -134,7 +150,7 @@ export async function scanPassingLost(
   while (end.fault !== undefined && lost.has(end.position)) {
     const { position, nextOffset } = end
     const faulty = { position, to: range.to, nextOffset }
-    const from = await findNextBatch(file, faulty, Number.MAX_SAFE_INTEGER)
+    const from = await findNextBatch(file, faulty, range.offsetLimit ?? NO_LIMIT)
     if (from === -1) return end
     end = await scanBatches(file, { ...range, from, nextOffset }, visit)
   }
@@ -147,10 +163,12 @@ export function headerFault(
   at: number,
   available: number,
   nextOffset: number,
+  offsetLimit: number,
 ): ScanFault | undefined {
   const fault = checkBatchHeader(buffer, at, available)
   if (fault !== undefined) return fault
-  return baseOffsetAt(buffer, at) < nextOffset ? 'offset-order' : undefined
+  const isInOrder = baseOffsetAt(buffer, at) >= nextOffset && lastOffsetAt(buffer, at) < offsetLimit
+  return isInOrder ? undefined : 'offset-order'
 }
 
 /** A batch that fails, in a file. */
@@ -163,8 +181,8 @@ export interface FaultyBatch {
 }
 
 /**
- * The first position behind a batch that fails where a whole valid batch lies (CRC checked) that could come next: its base
- * offset is not below `nextOffset`, and below `offsetLimit`. -1 where there is none.
+ * The first position behind a batch that fails where a whole valid batch lies (CRC checked) that could come next: its offsets
+ * are not below `nextOffset`, and below `offsetLimit`. -1 where there is none.
  */
 export async function findNextBatch(
   file: DataFile,
@@ -183,13 +201,12 @@ async function claimedNext(
 ): Promise<number> {
   const header = await readRange(file, position, Math.min(BATCH_HEADER_BYTES, to - position))
   if (header.length < BATCH_HEADER_BYTES) return -1
-  if (headerFault(header, 0, to - position, nextOffset) !== undefined) return -1
+  if (headerFault(header, 0, to - position, nextOffset, offsetLimit) !== undefined) return -1
   const end = position + batchSizeAt(header, 0)
   const offset = lastOffsetAt(header, 0) + 1
   const next = await readRange(file, end, Math.min(BATCH_HEADER_BYTES, to - end))
-  if (next.length < BATCH_HEADER_BYTES || offset >= offsetLimit) return -1
-  if (checkBatchHeader(next, 0, to - end) !== undefined || baseOffsetAt(next, 0) !== offset)
-    return -1
+  if (next.length < BATCH_HEADER_BYTES || baseOffsetAt(next, 0) !== offset) return -1
+  if (headerFault(next, 0, to - end, offset, offsetLimit) !== undefined) return -1
   return (await isValidBatch(file, next, 0, end)) ? end : -1
 }
 
@@ -218,8 +235,8 @@ async function searchWindow(
 ): Promise<number> {
   for (let at = nextCandidate(window, 0); at !== -1; at = nextCandidate(window, at + 1)) {
     if (turnIsLong()) await nextTurn()
-    if (headerFault(window, at, to - position - at, nextOffset) !== undefined) continue
-    if (baseOffsetAt(window, at) >= offsetLimit) continue
+    const left = to - position - at
+    if (headerFault(window, at, left, nextOffset, offsetLimit) !== undefined) continue
     if (await isValidBatch(file, window, at, position + at)) return position + at
   }
   return -1

@@ -24,6 +24,8 @@ const SIDE_FILES: readonly SegmentFileKind[] = ['index', 'timeindex', 'txnindex'
  */
 export class Segment implements IndexEntrySink {
   readonly baseOffset: number
+  /** Its offsets are below: from here on they are the next segment's, or do not fit into an index entry. */
+  offsetLimit: number
   readonly file: DataFile
   /** [verifiedFrom, verifiedTo) of the file has passed its CRCs in this process. */
   verifiedFrom = 0
@@ -57,6 +59,7 @@ export class Segment implements IndexEntrySink {
     this.#environment = environment
     this.#directory = directory
     this.baseOffset = baseOffset
+    this.offsetLimit = baseOffset + INT32_MAX + 1
     this.file = file
     this.#sizeBytes = sizeBytes
     this.#createdMs = environment.clock.now()
@@ -102,6 +105,11 @@ export class Segment implements IndexEntrySink {
       await this.#environment.fileSystem.unlink(this.file.path).catch(() => {})
       throw error
     }
+  }
+
+  /** For `SegmentList`. */
+  limitOffsets(nextBaseOffset: number | undefined): void {
+    this.offsetLimit = nextBaseOffset ?? this.baseOffset + INT32_MAX + 1
   }
 
   pathOf(kind: SegmentFileKind): string {

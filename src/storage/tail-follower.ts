@@ -81,13 +81,14 @@ export async function followSegment(
 ): Promise<number> {
   let end = nextOffset
   for (let from = segment.sizeBytes; from < to; ) {
-    const range = { from, to, nextOffset: end, crcFrom: 0 }
+    const { offsetLimit } = segment
+    const range = { from, to, nextOffset: end, crcFrom: 0, offsetLimit }
     const scanned = await scanBatches(segment.file, range, () => {})
     end = scanned.nextOffset
     segment.sizeBytes = scanned.position
     if (scanned.fault === undefined) return end
     const faulty = { position: scanned.position, to, nextOffset: end }
-    const next = await findNextBatch(segment.file, faulty, Number.MAX_SAFE_INTEGER)
+    const next = await findNextBatch(segment.file, faulty, offsetLimit)
     if (next === -1) return end
     // Damage, with more behind it: readers are told of it, and those who skip it go on.
     segment.sizeBytes = next

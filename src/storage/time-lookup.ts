@@ -87,6 +87,7 @@ export async function walkFromLastTime(
       to: size,
       nextOffset: segment.baseOffset,
       crcFrom: Number.POSITIVE_INFINITY,
+      offsetLimit: segment.offsetLimit,
     }
     const seen: BatchVisitor = (buffer, at, position) => {
       greatest = Math.max(greatest, maxTimestampAt(buffer, at))
@@ -110,7 +111,13 @@ async function findInSegment(segment: Segment, request: TimeRequest): Promise<nu
   let nextOffset = segment.baseOffset
   while (position < to) {
     let candidate = -1
-    const range = { from: position, to, nextOffset, crcFrom: Number.POSITIVE_INFINITY }
+    const range = {
+      from: position,
+      to,
+      nextOffset,
+      crcFrom: Number.POSITIVE_INFINITY,
+      offsetLimit: segment.offsetLimit,
+    }
     const end = await scanBatches(segment.file, range, (buffer, at, batchPosition) => {
       if (maxTimestampAt(buffer, at) < request.timestamp) return undefined
       if (lastOffsetAt(buffer, at) < request.from) return undefined
@@ -125,7 +132,7 @@ async function findInSegment(segment: Segment, request: TimeRequest): Promise<nu
     } else {
       if (end.fault === undefined) return undefined
       const faulty = { position, to, nextOffset }
-      position = await findNextBatch(segment.file, faulty, Number.MAX_SAFE_INTEGER)
+      position = await findNextBatch(segment.file, faulty, segment.offsetLimit)
       if (position === -1) return undefined
     }
   }
@@ -158,6 +165,7 @@ async function isEntryTrue(segment: Segment, entry: number): Promise<boolean> {
     to: await segment.measure(),
     nextOffset: baseOffset,
     crcFrom: Number.POSITIVE_INFINITY,
+    offsetLimit: segment.offsetLimit,
   }
   await scanBatches(segment.file, range, (buffer, at) => {
     if (lastOffsetAt(buffer, at) < offset) return undefined
