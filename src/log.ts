@@ -47,6 +47,7 @@ import type {
   RecoveryReport,
   TopicConfig,
   TopicDescription,
+  TopicPartition,
 } from './types.ts'
 
 export type {
@@ -322,6 +323,12 @@ export class Log<T extends object = AnyTopics> extends EventEmitter<LogEvents> {
   async deleteGroup(group: string): Promise<void> {
     this.#requireWritable()
     await this.#track(this.#core.groups.delete(group))
+  }
+
+  /** Deletes what a group has committed for these partitions; where it has committed nothing, nothing happens. */
+  async deleteOffsets(group: string, partitions: readonly TopicPartition[]): Promise<void> {
+    this.#requireWritable()
+    await this.#track(this.#core.groups.deleteOffsets(group, partitions))
   }
 
   /** Sets a group's offsets in a topic, in all partitions or those named; answers with what was committed. */

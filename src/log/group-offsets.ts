@@ -19,7 +19,7 @@ import { fetch } from '../topics/fetcher.ts'
 import type { Topic } from '../topics/topic.ts'
 import type { ResolvedDeclaration } from '../topics/topic-definition.ts'
 import { resolveDeclaration } from '../topics/topic-definition.ts'
-import type { Clock, Durability, ResetOffset } from '../types.ts'
+import type { Clock, Durability, ResetOffset, TopicPartition } from '../types.ts'
 import { wrongType } from '../util/check.ts'
 import type { TopicRegistry } from './topic-registry.ts'
 
@@ -115,6 +115,16 @@ export class GroupOffsets {
     const store = await this.#current()
     if (store === undefined) throw unknownGroup(group)
     await store.deleteGroup(group)
+  }
+
+  async deleteOffsets(group: string, partitions: readonly TopicPartition[]): Promise<void> {
+    checkGroupName(group)
+    if (!Array.isArray(partitions)) {
+      throw wrongType('partitions', partitions, 'an array of topics and partitions')
+    }
+    const store = await this.#current()
+    if (store === undefined) throw unknownGroup(group)
+    await store.deleteOffsets(group, partitions)
   }
 
   /** Durably: a topic of the same name that is made later must not begin at the offsets of this one. */

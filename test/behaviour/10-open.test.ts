@@ -538,6 +538,7 @@ suite('closing', () => {
       groups: () => log.groups(),
       describeGroup: () => log.describeGroup('g'),
       deleteGroup: () => log.deleteGroup('g'),
+      deleteOffsets: () => log.deleteOffsets('g', []),
       resetOffsets: () => log.resetOffsets('g', 't', 'earliest'),
       flush: () => log.flush(),
       applyRetention: () => log.applyRetention(),

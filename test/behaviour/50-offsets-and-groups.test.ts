@@ -297,6 +297,31 @@ for (const { name, make } of PLACES) {
       await check(again)
     })
 
+    test('offsets are deleted by partition, also after a new open; those that are not there are passed over', async (t) => {
+      const place = await make(t)
+      const log = await openAt(place, { topics: { orders: { partitions: 2 }, mail: {} } })
+      const [first, second, mail] = [
+        { topic: 'orders', partition: 0, offset: 0 },
+        { topic: 'orders', partition: 1, offset: 0 },
+        { topic: 'mail', partition: 0, offset: 0 },
+      ]
+      await log.commitOffset('billing', [first, second, mail])
+      await log.deleteOffsets('billing', [second, mail, { topic: 'none', partition: 7 }])
+      const check = async (of: Log) => {
+        assert.deepEqual(plain(await of.committedOffsets('billing')), [['orders', 0, 0, '']])
+      }
+      await check(log)
+      await log.close()
+      await using again = await openAt(place)
+      await check(again)
+      await assert.rejects(again.deleteOffsets('nobody', []), { code: 'UNKNOWN_GROUP' })
+      const misuse = first as unknown as []
+      await assert.rejects(
+        again.deleteOffsets('billing', misuse),
+        /partitions is an object; it must be/,
+      )
+    })
+
     test('a group whose name is no string is refused', async (t) => {
       await using log = await openAt(await make(t), { topics: { orders: {} } })
       const group = undefined as unknown as string

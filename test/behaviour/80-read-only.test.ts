@@ -356,6 +356,7 @@ for (const { name, make } of PLACES) {
       await assert.rejects(log.deleteTopic('events'), READ_ONLY)
       await assert.rejects(log.deleteRecords('events', { partition: 0, before: 1 }), READ_ONLY)
       await assert.rejects(log.deleteGroup('g'), READ_ONLY)
+      await assert.rejects(log.deleteOffsets('g', []), READ_ONLY)
       await assert.rejects(log.resetOffsets('g', 'events', 'earliest'), READ_ONLY)
       await assert.rejects(log.flush(), READ_ONLY)
       await assert.rejects(log.applyRetention(), READ_ONLY)
