@@ -9,6 +9,10 @@ export interface CommandEntry {
 /** In the order of the help. */
 export const COMMANDS: readonly CommandEntry[] = [
   { name: 'topics', load: async () => (await import('./commands/topics.ts')).topics },
+  { name: 'describe', load: async () => (await import('./commands/describe.ts')).describe },
   { name: 'cat', load: async () => (await import('./commands/cat.ts')).cat },
+  { name: 'produce', load: async () => (await import('./commands/produce.ts')).produce },
+  { name: 'groups', load: async () => (await import('./commands/groups.ts')).groups },
+  { name: 'offsets', load: async () => (await import('./commands/offsets.ts')).offsets },
   { name: 'verify', load: async () => (await import('./commands/verify.ts')).verify },
 ]

@@ -38,6 +38,13 @@ export class Interrupted extends Error {
   }
 }
 
+/** What went wrong first, where the closing of something has gone wrong after it. */
+export function originOf(thrown: unknown): unknown {
+  let origin = thrown
+  while (origin instanceof Error && 'suppressed' in origin) origin = origin.suppressed
+  return origin
+}
+
 /** The messages of an error and of its causes, where these say more. What is worded here has all in it. */
 export function messageOf(thrown: unknown): string {
   const error = asError(thrown)

@@ -21,6 +21,19 @@ export const DIR_OPTION: OptionSpec = {
   summary: 'The data directory',
 }
 
+/** For commands that tell of several topics. */
+export const INTERNAL_OPTION: OptionSpec = {
+  name: 'internal',
+  summary: 'Include __consumer_offsets, where committed offsets are kept',
+}
+
+/** For commands that write. */
+export const BREAK_LOCK_OPTION: OptionSpec = {
+  name: 'break-lock',
+  value: 'TOKEN',
+  summary: 'Clear the lock of this token, whose holder is known to be gone',
+}
+
 const EXIT_CODES: readonly (readonly [string, string])[] = [
   ['0', 'Done'],
   ['1', 'Trouble: what was asked for could not be done, or damage was found'],

@@ -1,8 +1,8 @@
 /** How commands come to the log in a directory. */
 import path from 'node:path'
 import type { TopicDescription, TopicType } from '../index.ts'
-import { Log, LogError } from '../index.ts'
-import { directoryKind, METADATA_FILE } from '../storage/file-names.ts'
+import { DirectoryLockedError, Log, LogError } from '../index.ts'
+import { directoryKind, METADATA_FILE, parsePartitionDirectoryName } from '../storage/file-names.ts'
 import type { FileSystem } from '../types.ts'
 import { closestName } from '../util/closest-name.ts'
 import type { CommandContext } from './command.ts'
@@ -51,6 +51,71 @@ export async function openToRead(context: Needs): Promise<RawLog> {
   const { fileSystem, clock } = context
   const directory = await dataDirectory(context)
   return Log.open<RawTopics>(directory, { fileSystem, clock, readOnly: true, raw: true })
+}
+
+/**
+ * Opens the log to write; nobody else may hold the directory. Topics that have to be there are looked for first: an open
+ * to write leaves traces in a directory of someone else's.
+ */
+export async function openToWrite(context: Needs, topics: readonly string[]): Promise<RawLog> {
+  const directory = await dataDirectory(context)
+  const there = await topicsIn(context.fileSystem, directory)
+  for (const topic of topics) {
+    if (!there.includes(topic)) throw new Trouble(noTopic(topic, there))
+  }
+  return openWriter(context, directory)
+}
+
+/** As `openToWrite`, of a directory that may have to be made. */
+export async function openWriter(context: Needs, directory: string): Promise<RawLog> {
+  const { options, fileSystem, clock } = context
+  const token = options.text('break-lock')
+  const breakLock = token === undefined ? {} : { breakLock: token }
+  try {
+    return await Log.open<RawTopics>(directory, { fileSystem, clock, raw: true, ...breakLock })
+  } catch (error) {
+    if (!(error instanceof DirectoryLockedError)) throw error
+    const message = error.message.replace(/open\(\{ breakLock: '(.*)' \}\)/, '--break-lock $1')
+    throw new Trouble(`this command has to write, and ${message}`, { cause: error })
+  }
+}
+
+/** What `--dir` names, to be made where it is missing or empty. */
+export async function newDirectory(context: Needs): Promise<string> {
+  const { options, fileSystem } = context
+  const directory = options.needed('dir', 'DIR')
+  const isThere = (await fileSystem.stat(directory)) !== undefined
+  if (!isThere || (await namesIn(fileSystem, directory)).length === 0) return directory
+  return dataDirectory(context)
+}
+
+/** The topics of which there is a directory. */
+export async function topicsIn(
+  fileSystem: FileSystem,
+  directory: string,
+): Promise<readonly string[]> {
+  const topics = new Set<string>()
+  for (const name of await fileSystem.readdir(directory)) {
+    if (directoryKind(name) !== 'partition') continue
+    const topic = parsePartitionDirectoryName(name)?.topic
+    if (topic !== undefined && topic !== INTERNAL_TOPIC) topics.add(topic)
+  }
+  return [...topics].sort()
+}
+
+/** The topic in which committed offsets are kept. */
+const INTERNAL_TOPIC = '__consumer_offsets'
+
+export async function topicNames(log: RawLog, withInternal: boolean): Promise<readonly string[]> {
+  const names = log.topics()
+  if (!withInternal) return names
+  try {
+    await log.offsets(INTERNAL_TOPIC, 0)
+    return [...names, INTERNAL_TOPIC].sort()
+  } catch (error) {
+    if (error instanceof LogError && error.code === 'UNKNOWN_TOPIC') return names
+    throw error
+  }
 }
 
 /** What there is to know of a topic; where it is not there, the names that come near are told. */

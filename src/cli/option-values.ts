@@ -39,7 +39,7 @@ export class OptionValues {
     if (text === undefined) return undefined
     const choice = choices.find((each) => each === text)
     if (choice !== undefined) return choice
-    throw this.refusal(name, text, choices.join(', '))
+    throw this.refusal(name, text, `${choices.slice(0, -1).join(', ')} or ${choices.at(-1)}`)
   }
 
   integer(name: string, least: number, most: number = Number.MAX_SAFE_INTEGER): number | undefined {

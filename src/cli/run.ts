@@ -7,7 +7,15 @@ import { asError } from '../util/error-code.ts'
 import { parseArguments, takeOperand } from './arguments.ts'
 import type { Command, Surroundings } from './command.ts'
 import { COMMANDS } from './commands.ts'
-import { EXIT_OK, EXIT_TROUBLE, EXIT_USAGE, Interrupted, messageOf, UsageError } from './errors.ts'
+import {
+  EXIT_OK,
+  EXIT_TROUBLE,
+  EXIT_USAGE,
+  Interrupted,
+  messageOf,
+  originOf,
+  UsageError,
+} from './errors.ts'
 import {
   DIR_OPTION,
   HELP_OPTION,
@@ -19,6 +27,7 @@ import {
 } from './help.ts'
 import { OptionValues } from './option-values.ts'
 import { Output } from './output.ts'
+import { printable } from './text.ts'
 
 /** What may stand before the command. */
 const LEADING_OPTIONS = [DIR_OPTION, JSON_OPTION, HELP_OPTION, VERSION_OPTION]
@@ -127,9 +136,10 @@ function rejectsWhenAborted(signal: AbortSignal): Promise<never> {
 }
 
 /** Says what went wrong, and answers with the exit code. */
-function tell(thrown: unknown, { surroundings, errors }: Invocation): number {
+function tell(error: unknown, { surroundings, errors }: Invocation): number {
+  const thrown = originOf(error)
   if (thrown instanceof Interrupted) return thrown.exitCode
-  errors.line(`${PROGRAM}: ${messageOf(thrown)}`)
+  errors.line(`${PROGRAM}: ${printable(messageOf(thrown))}`)
   if (surroundings.isDebugging) errors.line(asError(thrown).stack ?? '')
   return thrown instanceof UsageError ? EXIT_USAGE : EXIT_TROUBLE
 }
