@@ -1,5 +1,4 @@
 import { EventEmitter } from 'node:events'
-import { LogError } from './errors.ts'
 import { OFFSETS_TOPIC } from './groups/offset-store.ts'
 import type {
   CommitAcknowledgement,
@@ -11,11 +10,13 @@ import type {
 } from './groups/types.ts'
 import { refuseInternal } from './log/group-offsets.ts'
 import type { BackgroundFailure, LogCore } from './log/log-core.ts'
+import type { LogEvents } from './log/log-events.ts'
 import { checkDeletion, endOffsetForEpoch, offsetForTimestamp } from './log/offset-queries.ts'
-import type { OpenedLog, TopicAlteration } from './log/open-log.ts'
+import type { OpenedLog } from './log/open-log.ts'
 import { openLog } from './log/open-log.ts'
 import { describePartition } from './log/partition-description.ts'
 import { Producing } from './log/producing.ts'
+import { closedError, readOnlyError } from './log/refusals.ts'
 import type {
   CommitOptions,
   FetchOptions,
@@ -63,15 +64,8 @@ export type {
   ResetTo,
 } from './groups/types.ts'
 export type { BackgroundFailure } from './log/log-core.ts'
+export type { LogEvents } from './log/log-events.ts'
 export type { TopicAlteration } from './log/open-log.ts'
-
-/** What a log tells of itself. */
-export interface LogEvents {
-  /** A declaration in `open` has changed a topic that was there. Told in the turn after `open` has resolved. */
-  topicAltered: [alteration: TopicAlteration]
-  /** Something failed in the background; where a partition is named, it is closed to writes. Calls are told as well. */
-  failure: [failure: BackgroundFailure]
-}
 
 /**
  * Kafka's log in this process: topics, partitions, durable segments, and the committed offsets of consumer groups.
@@ -151,7 +145,7 @@ export class Log<T extends object = AnyTopics> extends EventEmitter<LogEvents> {
     records: ProduceRecord<unknown, unknown> | readonly ProduceRecord<unknown, unknown>[],
     options?: ProduceOptions,
   ): Promise<Acknowledgement | BatchAcknowledgement[]> {
-    if (this.#closing !== undefined) return Promise.reject(closed())
+    if (this.#closing !== undefined) return Promise.reject(closedError())
     return this.#producing.produce(topic, records, options)
   }
 
@@ -385,20 +379,12 @@ export class Log<T extends object = AnyTopics> extends EventEmitter<LogEvents> {
   }
 
   #requireOpen(): void {
-    if (this.#closing !== undefined) throw closed()
+    if (this.#closing !== undefined) throw closedError()
   }
 
   #requireWritable(): void {
     this.#requireOpen()
-    if (this.#core.environment.readOnly) throw readOnly()
+    if (this.#core.environment.readOnly) throw readOnlyError()
     if (this.#core.failure !== undefined) throw this.#core.failure
   }
-}
-
-function closed(): LogError {
-  return new LogError('CLOSED', 'the log is closed')
-}
-
-function readOnly(): LogError {
-  return new LogError('READ_ONLY', 'the log was opened with readOnly')
 }

@@ -1,4 +1,3 @@
-import { LogError } from '../errors.ts'
 import type { ProduceOptions, ResolvedProduceOptions } from '../options.ts'
 import { resolveProduceOptions } from '../options.ts'
 import { checkTopicName } from '../storage/file-names.ts'
@@ -17,6 +16,7 @@ import { resolveDeclaration } from '../topics/topic-definition.ts'
 import type { Acknowledgement, BatchAcknowledgement, ProduceRecord } from '../types.ts'
 import { refuseInternal } from './group-offsets.ts'
 import type { LogCore } from './log-core.ts'
+import { readOnlyError } from './refusals.ts'
 
 type Produced = Acknowledgement | BatchAcknowledgement[]
 type OneRecord = ProduceRecord<unknown, unknown>
@@ -41,7 +41,7 @@ export class Producing {
   ): Promise<Produced> {
     try {
       if (this.#core.environment.readOnly) {
-        throw new LogError('READ_ONLY', 'the log was opened with readOnly')
+        throw readOnlyError()
       }
       refuseInternal(name, 'produced to')
       const topic = this.#core.topics.find(name)
