@@ -34,7 +34,7 @@ export interface Command {
   readonly details?: readonly string[]
   /** How many arguments it takes that are no options. Default: none. */
   readonly operands?: { readonly least: number; readonly most: number }
-  /** Besides those of every command: `--help` and `--json`. */
+  /** Besides those of every command: `--help`, and `--json` where it is not among them. */
   readonly options: readonly OptionSpec[]
   readonly examples: readonly Example[]
   /**

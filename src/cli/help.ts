@@ -56,8 +56,14 @@ export function helpOfAll(commands: readonly Command[]): string {
     .join('')
 }
 
+/** Those of a command and those of every command, of which it may word `--json` itself. */
+export function optionsOf({ options }: Command): readonly OptionSpec[] {
+  const ownJson = options.some(({ name }) => name === JSON_OPTION.name)
+  return [...options, ...(ownJson ? [] : [JSON_OPTION]), HELP_OPTION]
+}
+
 export function helpOf(command: Command): string {
-  const { name, usage, summary, details = [], options, examples } = command
+  const { name, usage, summary, details = [], examples } = command
   const paragraphs = [`${summary}.`, ...details].map((text) => `${wrapped(text, WIDTH)}\n`)
   const shown = examples.flatMap(({ command: line, does }) => [
     `${INDENT}# ${does}`,
@@ -66,7 +72,7 @@ export function helpOf(command: Command): string {
   return [
     `Usage: ${PROGRAM} ${name} ${usage}\n`,
     ...paragraphs,
-    `Options:\n${optionList([...options, JSON_OPTION, HELP_OPTION])}`,
+    `Options:\n${optionList(optionsOf(command))}`,
     `Examples:\n${shown.join('\n')}`,
   ]
     .map((part) => `${part}\n`)

@@ -22,6 +22,7 @@ import {
   helpOf,
   helpOfAll,
   JSON_OPTION,
+  optionsOf,
   PROGRAM,
   VERSION_OPTION,
 } from './help.ts'
@@ -71,7 +72,7 @@ async function dispatch(args: readonly string[], invocation: Invocation): Promis
   if (operand === 'help') return help(rest, output)
   const command = await load(operand)
   const where = command.name
-  const specs = [...command.options, JSON_OPTION, HELP_OPTION]
+  const specs = optionsOf(command)
   const { values, operands } = parseArguments(where, rest, specs)
   if (values.has(HELP_OPTION.name)) {
     output.write(helpOf(command))

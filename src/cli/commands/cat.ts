@@ -52,8 +52,9 @@ export const cat: Command = {
     {
       name: 'format',
       value: 'FORMAT',
-      summary: 'value, json or a TEMPLATE (default: value; --json is --format json)',
+      summary: 'value, json or a TEMPLATE (default: value)',
     },
+    { name: 'json', summary: 'The same as --format json' },
     {
       name: 'delimiter',
       short: 'D',

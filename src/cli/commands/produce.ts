@@ -29,6 +29,7 @@ export const produce: Command = {
   ],
   options: [
     DIR_OPTION,
+    { name: 'json', summary: 'Lines are JSON objects, and so is what is told in the end' },
     { name: 'key', short: 'k', value: 'KEY', summary: 'The key of all records' },
     {
       name: 'key-separator',
