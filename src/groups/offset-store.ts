@@ -7,7 +7,12 @@ import { checkCommit, checkGroup } from './commit-checks.ts'
 import { describeGroup } from './group-description.ts'
 import type { GroupMetadata } from './group-metadata-format.ts'
 import { decodeGroupMetadata } from './group-metadata-format.ts'
-import { encodeOffsetKey, encodeOffsetValue, offsetsPartitionFor } from './offset-format.ts'
+import {
+  encodeGroupKey,
+  encodeOffsetKey,
+  encodeOffsetValue,
+  offsetsPartitionFor,
+} from './offset-format.ts'
 import type { GroupSlots, Slot, StoredRecord } from './offset-state.ts'
 import { partitionId } from './offset-state.ts'
 import type { OffsetsPartition } from './offsets-partition.ts'
@@ -119,9 +124,10 @@ export class OffsetStore {
   async deleteGroup(group: string, durability?: Durability): Promise<void> {
     await this.#change(group, durability, (slots) => {
       const tombstones = Array.from(slots.offsets.values(), (slot) => this.#tombstone(slot))
-      // Metadata goes last, so that the group is still known while any of its offsets is.
-      if (slots.metadata !== undefined) tombstones.push(this.#tombstone(slots.metadata))
-      return tombstones
+      // Metadata goes last, so that the group is still known while any of its offsets is; and also where there is none, for to a
+      // broker that replays them the tombstones of offsets alone leave a group.
+      const key = slots.metadata?.key ?? encodeGroupKey(group)
+      return [...tombstones, { key, value: null, timestamp: this.#clock.now() }]
     })
   }
 

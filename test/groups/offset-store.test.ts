@@ -226,6 +226,24 @@ describe('groups', () => {
     }
   })
 
+  test('that have committed and nothing else are deleted as Kafka does it, with a tombstone of the metadata last', async () => {
+    const fake = new FakeOffsetsPartition()
+    const store = await load([fake])
+    await store.commit('a', [{ topic: 't', partition: 0, offset: 1 }])
+    await store.deleteGroup('a')
+    const [, ...deletion] = fake.records()
+    assert.deepEqual(
+      deletion.map(({ key, value }) => [key, value]),
+      [
+        [encodeOffsetKey('a', 't', 0), null],
+        [encodeGroupKey('a'), null],
+      ],
+    )
+    const again = await load([fake.reopened()])
+    assert.deepEqual(again.groups(), [])
+    await assert.rejects(again.deleteGroup('a'), isUnknownGroup)
+  })
+
   test('that are not known cannot be deleted', async () => {
     const store = await load([new FakeOffsetsPartition()])
     await assert.rejects(store.deleteGroup('a'), isUnknownGroup)
