@@ -2,46 +2,36 @@
 import assert from 'node:assert/strict'
 import { spawn } from 'node:child_process'
 import { once } from 'node:events'
-import { mkdtempSync, rmSync } from 'node:fs'
-import { tmpdir } from 'node:os'
 import path from 'node:path'
 import { createInterface } from 'node:readline'
 import { test } from 'node:test'
 import { randomInteger, seededRandom } from '../support/random.ts'
+import { expectDump } from './expectations.ts'
 import { dumpDirectories, verifyIndexes } from './kafka-tools.ts'
-import type { ExpectedRecord } from './random-run.ts'
-import {
-  checkDump,
-  deleteSomeRecords,
-  openRandomLog,
-  partitionDirectories,
-  produceRandomly,
-} from './random-run.ts'
+import { Acknowledgements, openRandomLog, writeTerm } from './random-run.ts'
+import type { Seen } from './records.ts'
+import { readLog } from './records.ts'
+import { endWithThisFile, scratchDirectory } from './scratch.ts'
+import { SEED } from './seed.ts'
 
-const SEED = Number(process.env['BROKERLESS_SEED'] ?? Date.now() % 1_000_000)
 const BURSTS = 300
 const KILLS = 6
 const CHILD = path.join(import.meta.dirname, 'writing-child.ts')
 
-function newDirectory(t: { after(done: () => void): void }): string {
-  const directory = mkdtempSync(path.join(tmpdir(), 'brokerless-dump-'))
-  t.after(() => rmSync(directory, { recursive: true, force: true }))
-  return directory
-}
-
 /** Has a child write into the directory, kills it after so many acknowledgements, and answers with them. */
-async function writeAndKill(directory: string, seed: number): Promise<ExpectedRecord[]> {
+async function writeAndKill(directory: string, seed: number): Promise<Acknowledgements> {
   const args = ['--import', 'tsx', CHILD, directory, String(seed)]
   const { NODE_TEST_CONTEXT: _, ...env } = process.env
   const child = spawn(process.execPath, args, { env, stdio: ['ignore', 'pipe', 'inherit'] })
+  endWithThisFile(child)
   const ended = once(child, 'exit')
   const killAfter = 20 + randomInteger(seededRandom(seed), 400)
-  const acknowledged: ExpectedRecord[] = []
+  const acknowledged = new Acknowledgements()
   let calls = 0
   for await (const line of createInterface({ input: child.stdout })) {
     // The kill may cut off the last line.
-    if (!line.endsWith(']')) break
-    acknowledged.push(...(JSON.parse(line) as ExpectedRecord[]))
+    if (!line.endsWith('}')) break
+    acknowledged.add(JSON.parse(line))
     calls += 1
     if (calls === killAfter) child.kill('SIGKILL')
   }
@@ -50,37 +40,44 @@ async function writeAndKill(directory: string, seed: number): Promise<ExpectedRe
   return acknowledged
 }
 
-test(`a random run, closed, is sound to Kafka (seed ${SEED})`, async (t) => {
-  const directory = newDirectory(t)
-  const acknowledged: ExpectedRecord[] = []
-  const tell = (records: readonly ExpectedRecord[]): void => {
-    acknowledged.push(...records)
-  }
-  let log = await openRandomLog(directory)
-  await produceRandomly(log, SEED, BURSTS, tell)
-  await deleteSomeRecords(log, SEED)
+/** Opens the log, which tells whether it was closed, and reads all of it. */
+async function reopen(directory: string, isClean: boolean): Promise<Seen> {
+  const log = await openRandomLog(directory)
+  assert.equal(log.recovery.clean, isClean)
+  const seen = await readLog(log)
   await log.close()
-  log = await openRandomLog(directory)
-  await produceRandomly(log, SEED + 1, BURSTS, tell)
-  await log.close()
+  return seen
+}
 
-  const directories = partitionDirectories(directory)
-  checkDump(await dumpDirectories(directories), directory, acknowledged)
-  await verifyIndexes(directories)
+const partitionsOf = (directory: string, seen: Seen): string[] =>
+  [...seen.keys()].map((name) => path.join(directory, name))
+
+test(`random runs, closed, are sound to Kafka (seed ${SEED})`, async () => {
+  const directory = scratchDirectory('dump')
+  const acknowledged = new Acknowledgements()
+  for (const seed of [SEED, SEED + 1]) {
+    const log = await openRandomLog(directory)
+    await writeTerm(log, seed, BURSTS, acknowledged.add)
+    await log.close()
+  }
+  const seen = await reopen(directory, true)
+  acknowledged.expectIn(seen, { wasKilled: false })
+  const partitions = partitionsOf(directory, seen)
+  expectDump(await dumpDirectories(partitions), directory, seen)
+  await verifyIndexes(partitions)
 })
 
-test(`each state that a kill and a reopen left is sound to Kafka (seed ${SEED})`, async (t) => {
-  const states: { directory: string; acknowledged: ExpectedRecord[] }[] = []
+test(`each state that a kill and a reopen left is sound to Kafka (seed ${SEED})`, async () => {
+  const states: { directory: string; seen: Seen }[] = []
   for (let kill = 0; kill < KILLS; kill += 1) {
-    const directory = newDirectory(t)
+    const directory = scratchDirectory('kill')
     const acknowledged = await writeAndKill(directory, SEED + kill)
-    const log = await openRandomLog(directory)
-    assert.equal(log.recovery.clean, false)
-    await log.close()
-    states.push({ directory, acknowledged })
+    const seen = await reopen(directory, false)
+    acknowledged.expectIn(seen, { wasKilled: true })
+    states.push({ directory, seen })
   }
-  const directories = states.flatMap(({ directory }) => partitionDirectories(directory))
-  const dump = await dumpDirectories(directories)
-  await verifyIndexes(directories)
-  for (const { directory, acknowledged } of states) checkDump(dump, directory, acknowledged)
+  const partitions = states.flatMap(({ directory, seen }) => partitionsOf(directory, seen))
+  const dump = await dumpDirectories(partitions)
+  await verifyIndexes(partitions)
+  for (const { directory, seen } of states) expectDump(dump, directory, seen)
 })

@@ -1,0 +1,126 @@
+/**
+ * Everything that this library writes, a topic each. A new kind of data is one entry here: it is then written at random, killed,
+ * dumped by Kafka's tool, and adopted by a broker.
+ */
+import assert from 'node:assert/strict'
+import type { TopicDeclaration } from '../../src/index.ts'
+import { randomInteger } from '../support/random.ts'
+import type { ByteLog, RecordShape } from './records.ts'
+
+export interface Kind {
+  readonly declaration: TopicDeclaration
+  readonly shape: RecordShape
+  /** Most records of one call; a call's batch must fit in a segment. */
+  readonly callLimit: number
+  /** Settings that a broker needs so as to treat the topic as we do. */
+  readonly brokerConfig?: Readonly<Record<string, string>>
+  /** Takes records away after a term of writing. */
+  readonly shorten?: (log: ByteLog, topic: string, random: () => number) => Promise<void>
+}
+
+export const PARTITIONS = 3
+
+/** Segments and index intervals so small that much happens. */
+const SMALL = {
+  key: 'bytes',
+  value: 'bytes',
+  partitions: PARTITIONS,
+  segmentBytes: 4096,
+  indexIntervalBytes: 256,
+} as const
+const ONE = { ...SMALL, partitions: 1 } as const
+const USUAL = { shape: { valueLimit: 200 }, callLimit: 8 } as const
+const APPEND_TIME = { 'message.timestamp.type': 'LogAppendTime' }
+
+async function eachPartition(
+  log: ByteLog,
+  topic: string,
+  work: (partition: number, start: number, end: number) => Promise<unknown>,
+): Promise<void> {
+  for (const each of (await log.describeTopic(topic)).partitions) {
+    await work(each.partition, each.logStartOffset, each.logEndOffset)
+  }
+}
+
+export const KINDS: Readonly<Record<string, Kind>> = {
+  'created.disk': { ...USUAL, declaration: { ...SMALL, durability: 'disk' } },
+  'created.os': { ...USUAL, declaration: { ...SMALL, durability: 'os' } },
+  'appended.disk': {
+    ...USUAL,
+    declaration: { ...SMALL, timestampType: 'LogAppendTime', durability: 'disk' },
+    brokerConfig: APPEND_TIME,
+  },
+  'appended.os': {
+    ...USUAL,
+    declaration: {
+      ...SMALL,
+      timestampType: 'LogAppendTime',
+      durability: 'os',
+      segmentIndexBytes: 96,
+    },
+    brokerConfig: APPEND_TIME,
+  },
+  large: {
+    declaration: { key: 'bytes', value: 'bytes', durability: 'os' },
+    shape: { valueLimit: 20_000 },
+    callLimit: 40,
+  },
+  'rolled-by-time': {
+    ...USUAL,
+    declaration: { ...ONE, segmentBytes: 1 << 20, segmentMs: 100_000, durability: 'os' },
+  },
+  /** Every batch but the first has an entry in both indexes. */
+  indexed: {
+    ...USUAL,
+    declaration: { ...ONE, segmentBytes: 1 << 20, indexIntervalBytes: 0, durability: 'os' },
+  },
+  /** The log start is mostly inside a segment and a batch. */
+  'deleted-records': {
+    ...USUAL,
+    declaration: { ...SMALL, durability: 'os' },
+    shorten: (log, topic, random) =>
+      eachPartition(log, topic, (partition, start, end) =>
+        log.deleteRecords(topic, {
+          partition,
+          before: start + randomInteger(random, Math.ceil((end - start) / 2)),
+        }),
+      ),
+  },
+  emptied: {
+    ...USUAL,
+    declaration: { ...ONE, durability: 'os' },
+    shorten: (log, topic) =>
+      eachPartition(log, topic, (partition, _, before) =>
+        log.deleteRecords(topic, { partition, before }),
+      ),
+  },
+  retained: {
+    ...USUAL,
+    declaration: { ...ONE, durability: 'os', retentionBytes: 8192 },
+    shorten: async (log) => {
+      assert.ok((await log.applyRetention()) > 0, 'there was nothing for retention to do')
+    },
+  },
+}
+
+/** A topic that nothing is ever written to. */
+export const UNTOUCHED = { untouched: { ...SMALL } } as const
+
+export const DECLARATIONS: Readonly<Record<string, TopicDeclaration>> = {
+  ...Object.fromEntries(
+    Object.entries(KINDS).map(([topic, { declaration }]) => [topic, declaration]),
+  ),
+  ...UNTOUCHED,
+}
+
+/** The settings with which a broker appends to a topic, and builds its indexes, as this library does. */
+export function brokerConfigOf(topic: string): Record<string, string> {
+  const { indexIntervalBytes, segmentIndexBytes } = DECLARATIONS[topic] ?? {}
+  return {
+    ...(indexIntervalBytes === undefined
+      ? {}
+      : { 'index.interval.bytes': `${indexIntervalBytes}` }),
+    ...(segmentIndexBytes === undefined ? {} : { 'segment.index.bytes': `${segmentIndexBytes}` }),
+    ...KINDS[topic]?.brokerConfig,
+  }
+}
