@@ -1,0 +1,132 @@
+// Directories that brokers wrote are opened here, gone on with and closed: another broker adopts them, gaps, codecs and all.
+import assert from 'node:assert/strict'
+import { cpSync } from 'node:fs'
+import { after, test } from 'node:test'
+import type { FixtureSet } from '../support/fixtures.ts'
+import { fixtureDirectory, loadExpected, loadPartitions } from '../support/fixtures.ts'
+import { open } from '../support/kafka-view.ts'
+import { randomInteger, seededRandom } from '../support/random.ts'
+import type { AdoptedTopic } from './adoption.ts'
+import { adopt } from './adoption.ts'
+import { Broker } from './broker.ts'
+import { Judge } from './judge.ts'
+import type { OurView } from './kafkas-view.ts'
+import { expectKafkasViewIs, viewOf } from './kafkas-view.ts'
+import type { ByteLog } from './records.ts'
+import { randomRecord, toProduce } from './records.ts'
+import { scratchDirectory } from './scratch.ts'
+import { SEED } from './seed.ts'
+
+/** No two have a topic of the same name; `offsets` is the only one whose groups come along. */
+const SETS: readonly FixtureSet[] = [
+  'append-time',
+  'compacted',
+  'compressed',
+  'delete-records',
+  'offsets',
+  'plain',
+  'restarted',
+  'segments',
+  'transactions',
+]
+const OFFSETS_TOPIC = '__consumer_offsets'
+const OFFSETS_PARTITIONS = 4
+
+/** What 4.3 says of a member of a group that 4.1 wrote. */
+const OLDER_GROUP = /Size of assignment epochs 0 is not equal to partitions/
+
+const judge = new Judge()
+after(() => judge.close())
+
+interface Continued {
+  /** Partitions that hold batches below their log start. */
+  readonly trimmed: readonly string[]
+  readonly topics: AdoptedTopic[]
+  readonly view: OurView
+}
+
+/** A copy of a set, with a few batches of ours behind those of each partition. */
+async function goOnWith(set: FixtureSet, random: () => number): Promise<Continued> {
+  const expected = await loadExpected(set)
+  const from = scratchDirectory(set)
+  cpSync(fixtureDirectory(set), from, { recursive: true })
+  const log = (await open(from, expected)) as object as ByteLog
+  const taken = Object.entries(expected.topics).filter(
+    ([name]) => name !== OFFSETS_TOPIC || set === 'offsets',
+  )
+  const topics = taken.map(([name, { partitions }]): AdoptedTopic => {
+    const config = name === OFFSETS_TOPIC ? { 'cleanup.policy': 'compact' } : {}
+    return { name, partitions: partitions.length, config, from }
+  })
+  for (const { name, partitions } of topics) {
+    if (name === OFFSETS_TOPIC) continue
+    for (let partition = 0; partition < partitions; partition += 1) {
+      for (let call = randomInteger(random, 4); call >= 0; call -= 1) {
+        const records = [randomRecord(random, { valueLimit: 200, isKeyed: true })]
+        await log.produce(name, records.map(toProduce), { partition })
+      }
+    }
+  }
+  const view = await viewOf(log, random)
+  await log.close()
+  const trimmed = (await loadPartitions(set)).filter(
+    ({ expected }) => (expected.batches[0]?.baseOffset ?? 0) < expected.logStartOffset,
+  )
+  return {
+    trimmed: trimmed.map(({ topic, expected }) => `${topic}-${expected.partition}`),
+    topics,
+    view: onlyOf(topics, view),
+  }
+}
+
+/** What of a view is about some topics; groups only where their offsets are among these. */
+function onlyOf(topics: readonly AdoptedTopic[], { seen, lookups, groups }: OurView): OurView {
+  const names = new Set(topics.map(({ name }) => name))
+  const isTaken = ([name]: readonly [string, unknown]) =>
+    names.has(name.slice(0, name.lastIndexOf('-')))
+  const take = <T>(all: Readonly<Record<string, T>>): Record<string, T> =>
+    Object.fromEntries(Object.entries(all).filter(isTaken))
+  return {
+    seen: new Map([...seen].filter(isTaken)),
+    lookups: { times: take(lookups.times), offsets: take(lookups.offsets) },
+    groups: names.has(OFFSETS_TOPIC) ? groups : {},
+  }
+}
+
+function merged(views: readonly OurView[]): OurView {
+  const [seen, times, offsets, groups] = [new Map(), {}, {}, {}]
+  for (const view of views) {
+    for (const [name, partition] of view.seen) seen.set(name, partition)
+    Object.assign(times, view.lookups.times)
+    Object.assign(offsets, view.lookups.offsets)
+    Object.assign(groups, view.groups)
+  }
+  return { seen, lookups: { times, offsets }, groups }
+}
+
+test(`another broker adopts what brokers wrote and we went on with (seed ${SEED})`, async (t) => {
+  const random = seededRandom(SEED)
+  const continued: Continued[] = []
+  for (const set of SETS) continued.push(await goOnWith(set, random))
+  const broker = await Broker.create(judge, {
+    'offsets.topic.num.partitions': `${OFFSETS_PARTITIONS}`,
+  })
+  t.after(() => broker.stop())
+  await adopt(
+    broker,
+    judge,
+    continued.flatMap(({ topics }) => topics),
+    'trusting',
+  )
+  const trimmed = new Set(continued.flatMap((each) => [...each.trimmed]))
+  const view = merged(continued.map((each) => each.view))
+  const consumed = await expectKafkasViewIs(judge, view, (name) => (trimmed.has(name) ? [{}] : []))
+  // Epochs that are higher than the cluster's: it says so, forgets them, and serves every record, as `consumed` has shown.
+  const epochs =
+    /LeaderEpochCache (\S+)\] New epoch entry .* caused truncation of conflicting entries/
+  const warned = broker.complaints.flatMap((line) => epochs.exec(line)?.[1] ?? [])
+  assert.deepEqual(warned.sort(), ['reopened-0', 'reopened-1'])
+  for (const name of warned) assert.equal(consumed.get(name)?.records.at(-1)?.leaderEpoch, 4)
+  const others = broker.complaints.filter((line) => !epochs.test(line) && !OLDER_GROUP.test(line))
+  assert.deepEqual(others, [])
+})
