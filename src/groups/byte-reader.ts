@@ -89,11 +89,33 @@ export class ByteReader {
     return this.#items(this.unsignedVarint() - 1, item)
   }
 
+  nullableArray<T>(item: () => T): T[] | null {
+    const count = this.int32()
+    return count === -1 ? null : this.#items(count, item)
+  }
+
+  nullableCompactArray<T>(item: () => T): T[] | null {
+    const count = this.unsignedVarint() - 1
+    return count === -1 ? null : this.#items(count, item)
+  }
+
   skipTaggedFields(): void {
     for (let count = this.unsignedVarint(); count > 0; count -= 1) {
       this.unsignedVarint()
       this.#take(this.unsignedVarint())
     }
+  }
+
+  /** Tagged fields by their tag, each as its bytes. */
+  taggedFields(): Map<number, Buffer> {
+    const fields = new Map<number, Buffer>()
+    for (let count = this.unsignedVarint(); count > 0; count -= 1) {
+      const tag = this.unsignedVarint()
+      const size = this.unsignedVarint()
+      const at = this.#take(size)
+      fields.set(tag, this.#bytes.subarray(at, at + size))
+    }
+    return fields
   }
 
   #items<T>(count: number, item: () => T): T[] {
