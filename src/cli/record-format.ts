@@ -64,6 +64,16 @@ function jsonOf(record: RawRecord, format: ValueFormat): object {
     partition,
     offset,
     timestamp,
+    ...contentFields({ key, value, headers }, format),
+  }
+}
+
+/** Key, value and headers as `jsonWriter` shows them. */
+export function contentFields(
+  { key, value, headers }: Pick<RawRecord, 'key' | 'value' | 'headers'>,
+  format: ValueFormat,
+): object {
+  return {
     ...keyFields(key),
     ...valueFields(value, format),
     ...(Object.keys(headers).length === 0 ? {} : { headers: headersOf(headers) }),

@@ -36,7 +36,7 @@ export interface LogVisitor {
   /** A batch that passes its checks, its CRC included. It lies at `at` in `buffer` until this has answered, and at `position` in the file. */
   batch(buffer: Buffer, at: number, position: number): void | Promise<void>
   /** As `batch`, but only the header of a batch above `largeBatchBytes` is in the buffer. */
-  largeBatch(header: Buffer, position: number): void
+  largeBatch(header: Buffer, position: number): void | Promise<void>
   region(region: FaultyRegion): void | Promise<void>
   /** So many more bytes have been looked at. */
   progress(bytes: number): void
@@ -153,7 +153,7 @@ class LogWalk {
       if (turnIsLong()) await nextTurn()
     }
     if (crc !== readBatchHeader(header, 0).crc) return 'bad-crc'
-    this.#visitor.largeBatch(header, from)
+    await this.#visitor.largeBatch(header, from)
     this.#passed(header, 0)
     return undefined
   }
