@@ -31,7 +31,7 @@ export const DAMAGE = {
   'partition-missing': 'brokerless.json names a partition that is not there',
 } as const
 
-/** Nothing is lost, but it is not as it should be. */
+/** Not as it should be, though no byte that has to be there is wrong. */
 export const WARNINGS = {
   'zero-tail': 'zeros behind the last batch of a log that was not closed',
   'lost-write': 'zeros where an unsynced write was lost; readers pass them',

@@ -4,6 +4,7 @@ import { readFileSync, writeFileSync } from 'node:fs'
 import path from 'node:path'
 import { test } from 'node:test'
 import { COMMANDS } from '../../src/cli/commands.ts'
+import { DAMAGE, INFORMATION, WARNINGS } from '../../src/inspect/finding.ts'
 import { ran } from '../support/command-line.ts'
 
 const FILE = path.join(import.meta.dirname, '../../docs/command-line.md')
@@ -14,6 +15,21 @@ async function helpOf(name: string): Promise<string> {
   return (await ran(name === '' ? ['help'] : ['help', name])).stdout
 }
 
+/** `<!-- findings: damage -->`, then a table of the kinds. */
+const TABLE = /^<!-- findings: (\w+) -->\n(?:\n\|[\s\S]*?\n(?=\n))?/gm
+const FINDINGS: Readonly<Record<string, object>> = {
+  damage: DAMAGE,
+  warning: WARNINGS,
+  information: INFORMATION,
+}
+
+function tableOf(severity = ''): string {
+  const rows = Object.entries(FINDINGS[severity] ?? {}).map(
+    ([kind, meaning]) => `| \`${kind}\` | ${meaning} |\n`,
+  )
+  return `<!-- findings: ${severity} -->\n\n| kind | meaning |\n| --- | --- |\n${rows.join('')}`
+}
+
 async function update(): Promise<void> {
   let content = readFileSync(FILE, 'utf8')
   for (const [block, name = ''] of content.matchAll(BLOCK)) {
@@ -21,6 +37,7 @@ async function update(): Promise<void> {
       block.replace(/\n```\n[\s\S]*/, `\n\`\`\`\n${help.get(name)}\`\`\``),
     )
   }
+  content = content.replace(TABLE, (_, severity) => tableOf(severity))
   writeFileSync(FILE, content)
 }
 
@@ -41,3 +58,12 @@ for (const [name, text] of help) {
     assert.equal(documented.get(name), text)
   })
 }
+
+test('docs/command-line.md has every kind of finding of verify, with what it means', () => {
+  const content = readFileSync(FILE, 'utf8')
+  const severities = [...content.matchAll(TABLE)].map(([table, severity]) => {
+    assert.equal(table, tableOf(severity))
+    return severity
+  })
+  assert.deepEqual(severities, Object.keys(FINDINGS))
+})
