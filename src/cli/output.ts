@@ -15,16 +15,13 @@ export class Output {
   #size = 0
   #failure: Error | undefined
   #isGone = false
+  readonly #onGone: () => void
 
   constructor(stream: TerminalStream, onGone: () => void = () => {}) {
     this.#stream = stream
     this.isTerminal = stream.isTTY === true
-    stream.on('error', (error) => {
-      if (errorCode(error) !== 'EPIPE') this.#failure ??= error
-      if (this.#isGone) return
-      this.#isGone = true
-      onGone()
-    })
+    this.#onGone = onGone
+    stream.on('error', (error) => this.#failed(error))
   }
 
   /** Of the terminal; undefined where it is none, or does not say. */
@@ -51,12 +48,26 @@ export class Output {
     const chunk = joined(this.#gathered)
     this.#gathered = []
     this.#size = 0
-    if (chunk.length > 0 && !this.#isGone) {
+    if (chunk.length > 0 && !this.#isGone && this.#failure === undefined) {
       await new Promise<void>((resolve) => {
-        this.#stream.write(chunk, () => resolve())
+        this.#stream.write(chunk, (error) => {
+          if (error !== null && error !== undefined) this.#failed(error)
+          resolve()
+        })
       })
     }
     if (this.#failure !== undefined) throw this.#failure
+  }
+
+  /** Told by the write and by the stream, in either order. */
+  #failed(error: Error): void {
+    if (this.#isGone || this.#failure !== undefined) return
+    if (errorCode(error) === 'EPIPE') {
+      this.#isGone = true
+      this.#onGone()
+    } else {
+      this.#failure = error
+    }
   }
 }
 

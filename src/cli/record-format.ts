@@ -1,7 +1,7 @@
 /** How `cat` writes a record. */
 import type { LogRecord, ReadHeaders, Serializer } from '../index.ts'
 import type { Output } from './output.ts'
-import { printable, unescaped } from './text.ts'
+import { printableText, unescaped } from './text.ts'
 import { jsonValueOf, textOf } from './value-text.ts'
 
 export type RawRecord = LogRecord<Buffer, Buffer>
@@ -34,18 +34,15 @@ function valueWriter(format: ValueFormat, delimiter: string): RecordWriter {
   }
 }
 
-function valueChunk(
-  value: Buffer,
-  { serializer, isRaw }: ValueFormat,
-  isTerminal: boolean,
-): string | Uint8Array {
+function valueChunk(value: Buffer, format: ValueFormat, isTerminal: boolean): string | Uint8Array {
+  const { serializer, isRaw } = format
   if (isRaw) return value
-  if (serializer.name === 'msgpack') {
-    const { json } = jsonValueOf(serializer, value)
-    if (json !== undefined) return JSON.stringify(json)
-  }
-  return isTerminal ? value.toString('utf8').split('\n').map(printable).join('\n') : value
+  const { json } = serializer.name === 'msgpack' ? jsonValueOf(serializer, value) : NO_JSON
+  const chunk = json === undefined ? value : JSON.stringify(json)
+  return isTerminal ? printableText(chunk.toString()) : chunk
 }
+
+const NO_JSON = { json: undefined }
 
 // ------------------------------------------------------------------------------------------ json
 
@@ -54,7 +51,17 @@ function valueChunk(
  * `keyBase64` or `valueBase64` holds them; a header that is no text is `{ "base64": … }`.
  */
 function jsonWriter(format: ValueFormat): RecordWriter {
-  return (record, output) => output.line(JSON.stringify(jsonOf(record, format)))
+  return (record, output) => {
+    const line = JSON.stringify(jsonOf(record, format))
+    output.line(output.isTerminal ? line.replace(UNSAFE_IN_JSON, escapedInJson) : line)
+  }
+}
+
+/** What JSON leaves as it is, and a terminal may obey; it can stand in its strings alone. */
+const UNSAFE_IN_JSON = /[\u007f-\u009f\u200e\u200f\u2028-\u202e\u2066-\u2069]/g
+
+function escapedInJson(character: string): string {
+  return `\\u${character.charCodeAt(0).toString(16).padStart(4, '0')}`
 }
 
 function jsonOf(record: RawRecord, format: ValueFormat): object {
@@ -121,13 +128,21 @@ function partsOf(format: ValueFormat): Readonly<Record<string, Part>> {
     p: ({ partition }) => String(partition),
     o: ({ offset }) => String(offset),
     T: ({ timestamp }) => String(timestamp),
-    k: ({ key }) => key ?? '',
+    k: ({ key }, { isTerminal }) => (key === null ? '' : plainChunk(key, format, isTerminal)),
     K: ({ key }) => String(key?.length ?? -1),
     s: ({ value }, { isTerminal }) => (value === null ? '' : valueChunk(value, format, isTerminal)),
     S: ({ value }) => String(value?.length ?? -1),
-    h: ({ headers }) => headerText(headers),
+    h: ({ headers }, { isTerminal }) => plainChunk(headerText(headers), format, isTerminal),
     '%': () => '%',
   }
+}
+
+function plainChunk(
+  chunk: string | Buffer,
+  { isRaw }: ValueFormat,
+  isTerminal: boolean,
+): string | Uint8Array {
+  return isTerminal && !isRaw ? printableText(chunk.toString()) : chunk
 }
 
 /** For `--help` and messages. */

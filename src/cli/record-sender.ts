@@ -60,14 +60,23 @@ export class RecordSender {
     return [...this.#sent.values()].sort((a, b) => a.partition - b.partition)
   }
 
-  /** `line`: where it came from, for messages. Rejects where an earlier record could not be written. */
-  async add(record: RawRecordToProduce, line: number): Promise<void> {
+  /**
+   * `line`: where it came from, for messages. Throws, or rejects, where an earlier record could not be written. A promise is
+   * only given where there is something to wait for: one for each record would take as long as all the rest.
+   */
+  add(record: RawRecordToProduce, line: number): Promise<void> | undefined {
     const bytes = sizeOf(record)
-    if (this.#gathered.length > 0 && this.#gatheredBytes + bytes > this.#mostBytes) {
-      await this.#underWay
-      this.#send()
+    const isFull = this.#gathered.length > 0 && this.#gatheredBytes + bytes > this.#mostBytes
+    if (isFull && this.#underWay !== undefined) {
+      return this.#underWay.then(() => this.add(record, line))
     }
+    if (isFull) this.#send()
     this.#requireWell()
+    this.#gather(record, bytes, line)
+    return undefined
+  }
+
+  #gather(record: RawRecordToProduce, bytes: number, line: number): void {
     if (this.#gathered.length === 0) this.#firstLine = line
     this.#gathered.push(record)
     this.#gatheredBytes += bytes

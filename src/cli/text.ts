@@ -53,6 +53,13 @@ export function printable(text: string): string {
   })
 }
 
+/** As `printable`, of text that may have several lines and tabs. */
+export function printableText(text: string): string {
+  return text.replace(CONTROL_CHARACTERS, (character) =>
+    character === '\n' || character === '\t' ? character : printable(character),
+  )
+}
+
 /** Control and format characters: C0, C1, line and paragraph separators, direction overrides. */
 const CONTROL_CHARACTERS = /[\p{Cc}\p{Zl}\p{Zp}\u200e\u200f\u202a-\u202e\u2066-\u2069]/gu
 const SHORT_ESCAPES: Readonly<Record<string, string>> = { '\n': '\\n', '\r': '\\r', '\t': '\\t' }

@@ -161,16 +161,22 @@ suite('values', () => {
   test('cannot move the cursor of a terminal, unless they are asked for raw', async () => {
     const given = logAndCommands()
     await given.fill({ topics: { t: { value: 'string' } } }, async (log) => {
-      await log.produce('t', { value: 'a\nb\u001b[2J' })
+      const [key, headers] = ['\u001b]', { h: '\u001b' }]
+      await log.produce('t', { key, headers, value: 'a\nb\t\u001b[2J\u009b' })
     })
     const shown = async (...args: string[]): Promise<string> => {
       const output = new Gathering(80)
       await given.run(['cat', 't', ...args], { output })
       return output.text
     }
-    assert.equal(await shown(), 'a\nb\\x1b[2J\n')
-    assert.equal(await shown('--format', '%s|'), 'a\nb\\x1b[2J|')
-    assert.equal(await shown('--raw'), 'a\nb\u001b[2J\n')
+    assert.equal(await shown(), 'a\nb\t\\x1b[2J\\x9b\n')
+    const template = ['--format', '%k %s %h|']
+    assert.equal(await shown(...template), '\\x1b] a\nb\t\\x1b[2J\\x9b h=\\x1b|')
+    assert.equal(await shown(...template, '--raw'), '\u001b] a\nb\t\u001b[2J\u009b h=\u001b|')
+    assert.equal(await shown('--raw'), 'a\nb\t\u001b[2J\u009b\n')
+    const json = await shown('--json')
+    assert.match(json, /"value":"a\\nb\\t\\u001b\[2J\\u009b"/)
+    assert.equal(JSON.parse(json).value, 'a\nb\t\u001b[2J\u009b')
   })
 
   test('are JSON lines from which nothing is missing', async () => {

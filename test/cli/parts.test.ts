@@ -1,13 +1,18 @@
 // The pure parts of the command line: places, lines, records, values.
 import assert from 'node:assert/strict'
 import { suite, test } from 'node:test'
+import { isDeepStrictEqual } from 'node:util'
 import fc from 'fast-check'
 import { LineSplitter } from '../../src/cli/line-splitter.ts'
+import type { Output } from '../../src/cli/output.ts'
 import { parsePosition, parseTime } from '../../src/cli/position.ts'
+import type { RawRecord } from '../../src/cli/record-format.ts'
+import { writerOf } from '../../src/cli/record-format.ts'
 import type { RecordRule } from '../../src/cli/record-parser.ts'
 import { jsonParser, lineParser } from '../../src/cli/record-parser.ts'
 import { unescaped } from '../../src/cli/text.ts'
 import { jsonValueOf, serializerNamed } from '../../src/cli/value-text.ts'
+import type { ReadHeaders, RecordHeaders } from '../../src/index.ts'
 import { msgpack } from '../../src/index.ts'
 
 suite('a place in a partition', () => {
@@ -234,6 +239,79 @@ suite('a JSON line', () => {
     )
   })
 })
+
+suite('a record', () => {
+  const bytes = fc.oneof(
+    fc.uint8Array({ maxLength: 30 }).map((all) => Buffer.from(all)),
+    fc.string({ unit: 'binary', maxLength: 20 }).map((text) => Buffer.from(text)),
+    fc.json({ maxDepth: 2 }).map((text) => Buffer.from(text)),
+    fc.anything({ maxDepth: 2, withBigInt: true, withDate: true }).map(packed),
+  )
+  const nullable = fc.option(bytes)
+  const headers = fc.dictionary(
+    fc.string({ maxLength: 4 }),
+    fc.oneof(nullable, fc.array(nullable, { minLength: 2, maxLength: 3 })),
+    { maxKeys: 3 },
+  )
+  const serializers = fc.constantFrom('bytes', 'string', 'json', 'msgpack', 'of-their-own')
+
+  test('that is printed as JSON and produced again has the same key, value and headers', () => {
+    fc.assert(
+      fc.property(serializers, nullable, nullable, headers, (name, key, value, given) => {
+        const again = jsonParser(rule(name))(Buffer.from(writerPrinting(name, key, value, given)))
+        assert.deepEqual(again.key, key)
+        assert.deepEqual(plainHeaders(again.headers ?? {}), plainHeaders(given))
+        const same = sameValue(name, again.value, value)
+        assert.ok(same, `${JSON.stringify(again.value)} is not ${JSON.stringify(value)}`)
+      }),
+      { numRuns: 2000 },
+    )
+  })
+
+  /** The bytes, or what they are decoded to. */
+  function sameValue(name: string, again: Uint8Array | null, value: Buffer | null): boolean {
+    if (again === null || value === null) return again === value
+    if (value.equals(again)) return true
+    const { deserialize } = serializerNamed(name)
+    return isDeepStrictEqual(deserialize(Buffer.from(again)), deserialize(value))
+  }
+})
+
+function packed(value: unknown): Buffer {
+  try {
+    return Buffer.from(msgpack.serialize(value))
+  } catch {
+    return Buffer.from([0xc1])
+  }
+}
+
+/** A record as `cat --json` prints it. */
+function writerPrinting(
+  name: string,
+  key: Buffer | null,
+  value: Buffer | null,
+  headers: ReadHeaders,
+): string {
+  const write = writerOf('json', '', { serializer: serializerNamed(name), isRaw: false })
+  const lines: string[] = []
+  const output = { isTerminal: false, line: (text: string) => lines.push(text) }
+  const place = { topic: 'orders', partition: 0, offset: 1, timestamp: 2 }
+  const record = { ...place, key, value, headers } as RawRecord
+  write?.(record, output as unknown as Output)
+  return lines.join()
+}
+
+function plainHeaders(headers: RecordHeaders): unknown {
+  const plain = (value: unknown): unknown =>
+    Array.isArray(value)
+      ? value.map(plain)
+      : typeof value === 'string'
+        ? Buffer.from(value).toString('hex')
+        : value instanceof Uint8Array
+          ? Buffer.from(value).toString('hex')
+          : value
+  return Object.entries(headers).map(([name, value]) => [name, plain(value)])
+}
 
 suite('a stored value as JSON', () => {
   const shown = (serializer: string, stored: Uint8Array) =>

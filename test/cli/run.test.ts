@@ -4,6 +4,7 @@ import { readFileSync } from 'node:fs'
 import { mkdir, mkdtemp, readdir } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import path from 'node:path'
+import { Writable } from 'node:stream'
 import { test } from 'node:test'
 import { COMMANDS } from '../../src/cli/commands.ts'
 import { Interrupted } from '../../src/cli/errors.ts'
@@ -135,6 +136,23 @@ test('a stack is shown where DEBUG is set, and only there', async () => {
     (await ran(args, { isDebugging: true })).stderr,
     /^brokerless: there is.*\n.*\n {4}at /,
   )
+})
+
+test('an output that fails is told; one whose reader has gone is not', async () => {
+  const failing = (code: string): Writable =>
+    new Writable({
+      write: (_chunk, _encoding, done) =>
+        done(Object.assign(new Error(`${code}: write`), { code })),
+    })
+  for (const args of [['topics', '--dir', PLAIN], ['cat', 'orders', '--dir', PLAIN], ['--help']]) {
+    assert.deepEqual(await ran(args, { output: failing('ENOSPC') }), {
+      exitCode: 1,
+      stdout: '',
+      stderr: 'brokerless: ENOSPC: write\n',
+    })
+    const gone = await ran(args, { output: failing('EPIPE') })
+    assert.deepEqual(gone, { exitCode: 141, stdout: '', stderr: '' })
+  }
 })
 
 test('a command that is interrupted ends at once, with the exit code that shells give', async () => {

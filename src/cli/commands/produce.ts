@@ -190,14 +190,17 @@ async function sendAll(
 ): Promise<void> {
   const splitter = new LineSplitter(delimiter)
   let line = 0
-  const take = async (bytes: Buffer): Promise<void> => {
+  const take = (bytes: Buffer): Promise<void> | undefined => {
     line += 1
-    if (skipsEmpty && bytes.every(isBlank)) return
-    await sender.add(parsed(parse, bytes, line), line)
+    if (skipsEmpty && bytes.every(isBlank)) return undefined
+    return sender.add(parsed(parse, bytes, line), line)
   }
   try {
     for await (const chunk of untilAborted(input, signal)) {
-      for (const bytes of splitter.push(chunk)) await take(bytes)
+      for (const bytes of splitter.push(chunk)) {
+        const wait = take(bytes)
+        if (wait !== undefined) await wait
+      }
       if (splitter.pendingBytes > LONGEST_LINE_BYTES) {
         throw new Trouble(`line ${line + 1} has more than ${LONGEST_LINE_BYTES} bytes`)
       }
