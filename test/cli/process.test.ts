@@ -62,7 +62,7 @@ function gathered(child: ChildProcessWithoutNullStreams): { text(): string } {
 
 suite('through a pipe', () => {
   test('all of a topic comes out, and in again', async (t) => {
-    const directory = await filled(t, 20_000)
+    const directory = await filled(t, 10_000)
     const from = started(t, ['cat', 't', '--json', '--dir', directory])
     const to = started(t, [
       'produce',
@@ -77,7 +77,7 @@ suite('through a pipe', () => {
     removeAfter(t, `${directory}-copy`)
     from.stdout.pipe(to.stdin)
     const summary = JSON.parse(await text(to.stdout))
-    assert.equal(summary.records, 20_000)
+    assert.equal(summary.records, 10_000)
     assert.deepEqual([await exitOf(from), await exitOf(to)], [0, 0])
     const values = started(t, ['cat', 'copy', '--dir', `${directory}-copy`])
     const original = started(t, ['cat', 't', '--dir', directory])
@@ -86,7 +86,7 @@ suite('through a pipe', () => {
 
   for (const args of [[], ['--follow'], ['--json']]) {
     test(`cat ${args.join(' ')} ends without a word when its reader has gone`, async (t) => {
-      const child = started(t, ['cat', 't', '--dir', await filled(t, 50_000), ...args])
+      const child = started(t, ['cat', 't', '--dir', await filled(t, 20_000), ...args])
       const said = text(child.stderr)
       await once(child.stdout, 'data')
       child.stdout.destroy()

@@ -14,6 +14,7 @@ const quoted = (word: string): string => `'${word.replaceAll("'", "'\\''")}'`
 export class Terminal {
   readonly #child: ChildProcess
   #shown = ''
+  #failure: Error | undefined
 
   /** Starts a program in a terminal of so many columns. */
   constructor(t: AfterHook, command: readonly string[], columns = 80) {
@@ -25,6 +26,11 @@ export class Terminal {
     this.#child = spawn('script', args, { stdio: ['pipe', 'pipe', 'inherit'] })
     this.#child.stdout?.on('data', (chunk: Buffer) => {
       this.#shown += chunk.toString('utf8')
+    })
+    this.#child.on('error', (cause) => {
+      const message =
+        'there is no `script` here, which makes the terminal (util-linux; on Debian bsdutils)'
+      this.#failure = new Error(message, { cause })
     })
     t.after(async () => {
       this.#child.kill('SIGKILL')
@@ -38,8 +44,10 @@ export class Terminal {
 
   /** Waits until this has been shown. */
   async shows(text: string | RegExp): Promise<void> {
-    const isShown = (): boolean =>
-      typeof text === 'string' ? this.shown.includes(text) : text.test(this.shown)
+    const isShown = (): boolean => {
+      if (this.#failure !== undefined) throw this.#failure
+      return typeof text === 'string' ? this.shown.includes(text) : text.test(this.shown)
+    }
     await eventually(isShown, `${text} on the terminal`)
   }
 
@@ -49,7 +57,8 @@ export class Terminal {
 
   /** The program's exit code, once it has ended. */
   async ended(): Promise<number | null> {
-    if (this.#child.exitCode === null) await once(this.#child, 'close')
+    if (this.#child.exitCode === null) await once(this.#child, 'close').catch(() => {})
+    if (this.#failure !== undefined) throw this.#failure
     return this.#child.exitCode
   }
 }
