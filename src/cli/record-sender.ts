@@ -19,6 +19,8 @@ export interface SenderOptions {
   readonly durability: Durability | undefined
   /** The largest batch that the topic takes. */
   readonly maxBatchBytes: number
+  /** Called when a batch could not be written: nothing more will be. */
+  readonly onFailure: () => void
 }
 
 /** What came of a partition's records. */
@@ -133,6 +135,7 @@ export class RecordSender {
       const lines = first === last ? `line ${first}` : `lines ${first} to ${last}`
       const hint = error instanceof LogError && error.retryable ? '; try again later' : ''
       this.#failure = new Trouble(`${lines}: ${messageOf(error)}${hint}`, { cause: error })
+      this.#options.onFailure()
     }
   }
 

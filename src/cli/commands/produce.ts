@@ -82,11 +82,17 @@ async function run(context: CommandContext): Promise<number> {
   const request = requestOf(context)
   await using log = await openFor(context, topic)
   const description = await topicToFill(context, log, topic)
+  const { partitions } = description
+  if (request.partition !== undefined && request.partition >= partitions.length) {
+    throw new Trouble(`${topic} has no partition ${request.partition}; it has ${partitions.length}`)
+  }
   const sender = new RecordSender(log, {
     topic,
     partition: request.partition,
     durability: request.durability,
     maxBatchBytes: Math.min(description.config.maxMessageBytes, description.config.segmentBytes),
+    // Who waits for the next line of a terminal would not see it before that.
+    onFailure: () => void context.input.destroy(),
   })
   using progress = new Progress(context, () => `produce: ${counted(sender.records, 'record')}`)
   if (isTerminal(context.input)) {
