@@ -8,7 +8,7 @@ import { contentFields } from './record-format.ts'
 
 const MAX_SEQUENCE = 2 ** 31 - 1
 
-/** What stands in the file, with bytes as base64 where they are no text. */
+/** What stands in the file, for `jsonLine`. */
 export function dumpJson(entry: DumpEntry, format: ValueFormat): object {
   if (entry.type === 'batch') return batchJson(entry)
   if (entry.type === 'record') return recordJson(entry, format)
@@ -52,18 +52,8 @@ function recordJson(record: DumpedRecord, format: ValueFormat): object {
     timestamp,
     ...contentFields(record, isBytes ? { ...format, isRaw: true } : format),
     ...(marker === undefined ? {} : { marker: { ...marker, name: markerName(marker.type) } }),
-    ...(internal === undefined ? {} : { decoded: withoutBuffers(internal) }),
+    ...(internal === undefined ? {} : { decoded: internal }),
   }
-}
-
-/** Bytes that members of groups keep are base64. */
-function withoutBuffers(value: unknown): unknown {
-  if (typeof value !== 'object' || value === null) return value
-  if (value instanceof Uint8Array) return { base64: Buffer.from(value).toString('base64') }
-  if (Array.isArray(value)) return value.map(withoutBuffers)
-  return Object.fromEntries(
-    Object.entries(value).map(([name, each]) => [name, withoutBuffers(each)]),
-  )
 }
 
 export function timestampTypeOf({ isLogAppendTime }: BatchHeader): string {

@@ -32,6 +32,7 @@ import type { FoundState } from './directory-state.ts'
 import { directoryState } from './directory-state.ts'
 import type { Finding, Severity } from './finding.ts'
 import { Findings } from './finding.ts'
+import { logBytes } from './log-bytes.ts'
 import { checkPartition } from './partition-check.ts'
 import { partitionFilesOf } from './partition-files.ts'
 import type { DirectoryState, Looked, VerifiedPartition, VerifyContext } from './verify-context.ts'
@@ -113,7 +114,7 @@ class DirectoryCheck {
     if (topics === undefined) checkNames(context, checkpoints, new Set(partitions.map(nameOf)))
     this.#checkStore(store.topics, partitions)
     this.#findings.settle()
-    this.#options.onTotal?.(await this.#totalBytes(chosen))
+    this.#options.onTotal?.(await logBytes(fileSystem, directory, chosen))
     for (const partition of chosen) await this.#partition(partition, checkpoints)
     return { state: this.#state, looked: this.#looked, findings: this.#findings.totals }
   }
@@ -211,18 +212,6 @@ class DirectoryCheck {
 
   // --------------------------------------------------------------------------------- partitions
 
-  async #totalBytes(partitions: readonly PartitionName[]): Promise<number> {
-    const { fileSystem, directory } = this.#options
-    let bytes = 0
-    for (const partition of partitions) {
-      const inside = path.join(directory, nameOf(partition))
-      for (const { log } of partitionFilesOf(await namesIn(fileSystem, inside)).segments) {
-        bytes += (await fileSystem.stat(path.join(inside, log)))?.size ?? 0
-      }
-    }
-    return bytes
-  }
-
   async #partition(partition: PartitionName, checkpoints: Checkpoints): Promise<void> {
     if (this.#state !== 'live') {
       await this.#look(this.#context(this.#findings), partition, checkpoints)
@@ -291,15 +280,5 @@ class DirectoryCheck {
       const message = `its topic id is ${id}, that of ${known.saidBy} is ${known.id}`
       context.findings.add('topic-id', file, message)
     }
-  }
-}
-
-/** A directory that goes meanwhile has no files. */
-async function namesIn(fileSystem: FileSystem, directory: string): Promise<readonly string[]> {
-  try {
-    return await fileSystem.readdir(directory)
-  } catch (error) {
-    if (errorCode(error) === 'ENOENT') return []
-    throw error
   }
 }

@@ -8,6 +8,7 @@ import type { Command, CommandContext } from '../command.ts'
 import { dumpJson } from '../dump-json.ts'
 import { dumpText } from '../dump-text.ts'
 import { EXIT_OK, EXIT_TROUBLE, Trouble, UsageError } from '../errors.ts'
+import { jsonLine } from '../json.ts'
 import { Progress } from '../progress.ts'
 import { serializerNamed } from '../value-text.ts'
 
@@ -114,7 +115,7 @@ class Dumper {
     const text = { ...format, file, most: this.#most }
     const emit = (entry: DumpEntry): void | Promise<void> => {
       if (entry.type === 'remark' && entry.severity === 'damage') this.isDamaged = true
-      output.line(this.#isJson ? JSON.stringify(dumpJson(entry, format)) : dumpText(entry, text))
+      output.line(this.#isJson ? jsonLine(dumpJson(entry, format)) : dumpText(entry, text))
       return output.isFull ? output.flush() : undefined
     }
     const hasRecords = !options.flag('no-records')

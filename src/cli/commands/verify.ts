@@ -7,6 +7,7 @@ import { ByteProgress } from '../byte-progress.ts'
 import type { Command, CommandContext } from '../command.ts'
 import { EXIT_OK, EXIT_TROUBLE, Trouble } from '../errors.ts'
 import { DIR_OPTION } from '../help.ts'
+import { jsonDocument } from '../json.ts'
 import { dataDirectory, noTopic } from '../log-directory.ts'
 import { Progress } from '../progress.ts'
 import { counted, durationText, printable, sizeText } from '../text.ts'
@@ -69,7 +70,7 @@ async function run(context: CommandContext): Promise<number> {
     },
   }).catch((error: unknown) => refuseTopic(error, context, directory))
   progress.stop()
-  if (isJson) output.line(JSON.stringify(jsonOf(directory, report, kept, gone), undefined, 2))
+  if (isJson) output.write(jsonDocument(jsonOf(directory, report, kept, gone)))
   else output.write(summaryOf(report, gone))
   return report.findings.damage > 0 ? EXIT_TROUBLE : EXIT_OK
 }
