@@ -2,6 +2,7 @@
 
 export type { CommitOptions, ResolvedCommitOptions } from './options/commit-options.ts'
 export { resolveCommitOptions } from './options/commit-options.ts'
+export { COMPRESSION_TYPES, OWN_LEVEL } from './options/compression-options.ts'
 export type { FetchOptions, ResolvedFetchOptions } from './options/fetch-options.ts'
 export { resolveFetchOptions } from './options/fetch-options.ts'
 export type { LogOptions, ResolvedLogOptions } from './options/log-options.ts'
@@ -16,11 +17,13 @@ export type {
 } from './options/read-options.ts'
 export { resolveReadOptions } from './options/read-options.ts'
 export type { OnCorrupt } from './options/shared.ts'
+export type { LogConfig } from './options/topic-config.ts'
 export {
   checkTopicConfig,
   givenConfig,
   isCompacted,
   isRetentionBound,
+  LOG_CONFIG_NAMES,
   resolveTopicConfig,
   TOPIC_CONFIG_DEFAULTS,
   TOPIC_CONFIG_NAMES,

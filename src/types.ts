@@ -89,6 +89,24 @@ export interface FileHandle {
 /** `disk`: acknowledged after an fdatasync that covers it. `os`: once the operating system has the bytes. */
 export type Durability = 'disk' | 'os'
 
+/** Kafka's `compression.type`, of a batch's records. */
+export type CompressionType = 'none' | 'gzip' | 'snappy' | 'lz4' | 'zstd'
+
+/**
+ * An implementation of one codec, in place of the one that comes with the log. It makes and reads the framing that Kafka has for its
+ * codec; the log reads no other. A function that throws or rejects fails the calls, or the read, of that batch.
+ */
+export interface CompressionCodec {
+  /** `records` is to be read only until the answer is there. `level` undefined: the codec's own. */
+  compress(records: Uint8Array, level: number | undefined): Uint8Array | PromiseLike<Uint8Array>
+  /** Must not allocate more than `maxBytes` for the records: what comes to more is to be refused. */
+  decompress(bytes: Uint8Array, maxBytes: number): Uint8Array | PromiseLike<Uint8Array>
+}
+
+export type CompressionCodecs = Readonly<
+  Partial<Record<Exclude<CompressionType, 'none'>, CompressionCodec>>
+>
+
 /** Kafka's `message.timestamp.type`. */
 export type TimestampType = 'CreateTime' | 'LogAppendTime'
 
@@ -119,8 +137,14 @@ export interface TopicConfig {
   maxCompactionLagMs: number
   /** With `compact`: how long a tombstone stays after the first pass that met it. Default 1 day. */
   deleteRetentionMs: number
-  /** Largest record batch in bytes. Default 1,048,588; 61 to 2^31 - 1. */
+  /** Largest record batch in bytes, before it is compressed. Default 1,048,588; 61 to 2^31 - 1. */
   maxMessageBytes: number
+  /** How batches are compressed where a call does not say otherwise. Default: the log's (`none`). */
+  compression: CompressionType
+  /** Of `compression`: gzip 1 to 9, zstd 1 to 22, or -1, the codec's own. Default -1; what `compression` names, it names the level with. */
+  compressionLevel: number
+  /** Records wait so long for others to be written with them, unless they fill a batch. Default: the log's (0). */
+  lingerMs: number
   /** Whose clock a record's timestamp is: the producer's or the log's. Default `CreateTime`. */
   timestampType: TimestampType
   /** What an acknowledgement means unless a call says otherwise, and when readers see a record. Default: the log's. */

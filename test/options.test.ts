@@ -31,6 +31,11 @@ test('a log without options has the documented defaults', () => {
   assert.deepEqual(resolveLogOptions(), {
     topics: {},
     durability: 'disk',
+    compression: 'none',
+    compressionLevel: -1,
+    lingerMs: 0,
+    maxDecompressedBytes: 128 * MIB,
+    codecs: {},
     autoCreateTopics: false,
     maxPendingBytes: 32 * MIB,
     maxOpenFiles: 256,
@@ -87,14 +92,16 @@ test('an unknown option is refused with the name that was probably meant', () =>
 })
 
 test('an unknown option that resembles none is refused without a hint', () => {
-  assert.throws(() => resolveLogOptions(loose({ compressionCodec: 1 })), {
+  assert.throws(() => resolveLogOptions(loose({ brokerId: 1 })), {
     name: 'TypeError',
-    message: 'the log: unknown option compressionCodec',
+    message: 'the log: unknown option brokerId',
   })
 })
 
 for (const [name, below] of [
   ['maxPendingBytes', 0],
+  ['lingerMs', -1],
+  ['maxDecompressedBytes', 0],
   ['maxOpenFiles', 7],
   ['cacheBytes', -1],
   ['maxConcurrentSyncs', 0],
@@ -142,12 +149,18 @@ test('options of the log that are no numbers are held to their types', () => {
 })
 
 test('a topic takes what it leaves out from the log, then from the defaults', () => {
-  const log = { durability: 'os', flushIntervalMs: 50 } as const
+  const log = {
+    compression: 'gzip',
+    compressionLevel: 9,
+    lingerMs: 5,
+    durability: 'os',
+    flushIntervalMs: 50,
+  } as const
   assert.deepEqual(resolveTopicConfig({}, log), { ...TOPIC_CONFIG_DEFAULTS, ...log })
   assert.deepEqual(resolveTopicConfig({ durability: 'disk', retentionMs: 5 }, log), {
     ...TOPIC_CONFIG_DEFAULTS,
+    ...log,
     durability: 'disk',
-    flushIntervalMs: 50,
     retentionMs: 5,
   })
   assert.equal(TOPIC_CONFIG_DEFAULTS.retentionMs, -1)
@@ -167,6 +180,7 @@ test('the configuration of a topic is held to its ranges', () => {
     ['maxCompactionLagMs', -1, Number.MAX_SAFE_INTEGER],
     ['deleteRetentionMs', 0, Number.MAX_SAFE_INTEGER],
     ['maxMessageBytes', 61, MAX],
+    ['lingerMs', 0, Number.MAX_SAFE_INTEGER],
     ['flushIntervalMs', 1, Number.MAX_SAFE_INTEGER],
   ] as const
   for (const [name, minimum, maximum] of ranges) {
@@ -209,6 +223,67 @@ test('the options of compaction are held to their ranges, and to one another', (
   )
 })
 
+test('a level goes with the codec beside it, within what the codec has', () => {
+  const resolve = {
+    'the log': (given: object) => resolveLogOptions(given),
+    'a topic': (given: object) => checkTopicConfig(given),
+    'a call': (given: object) => resolveProduceOptions(given),
+  }
+  for (const check of Object.values(resolve)) {
+    for (const [compression, highest] of [
+      ['gzip', 9],
+      ['zstd', 22],
+    ] as const) {
+      for (const compressionLevel of [1, highest, -1]) check({ compression, compressionLevel })
+      for (const compressionLevel of [0, highest + 1, -2, 1.5]) {
+        refuses(
+          () => check({ compression, compressionLevel }),
+          RangeError,
+          `compressionLevel is ${compressionLevel};`,
+          `from 1 to ${highest}`,
+        )
+      }
+    }
+    for (const compression of ['none', 'snappy', 'lz4']) {
+      check({ compression, compressionLevel: -1 })
+      refuses(
+        () => check({ compression, compressionLevel: 1 }),
+        RangeError,
+        `${compression} has no levels`,
+      )
+    }
+    refuses(() => check({ compressionLevel: 3 }), TypeError, 'it needs compression beside it')
+    refuses(() => check({ compressionLevel: '3' }), TypeError, "compressionLevel is '3'")
+    refuses(() => check({ compression: 'brotli' }), RangeError, "'none' or 'gzip' or 'snappy'")
+    refuses(() => check({ compression: 1 }), TypeError, 'compression is 1')
+  }
+})
+
+test('compression and level of a topic are given, kept and left to the log together', () => {
+  assert.deepEqual(givenConfig({ compression: 'gzip' }), {
+    compression: 'gzip',
+    compressionLevel: -1,
+  })
+  assert.deepEqual(givenConfig({ compressionLevel: -1, segmentMs: 5 }), { segmentMs: 5 })
+  const log = { ...TOPIC_CONFIG_DEFAULTS, compression: 'gzip', compressionLevel: 9 } as const
+  const { compression, compressionLevel } = resolveTopicConfig({ compression: 'lz4' }, log)
+  assert.deepEqual([compression, compressionLevel], ['lz4', -1])
+})
+
+test('codecs are brought by name, each with both of its functions', () => {
+  const codec = { compress: (bytes: Uint8Array) => bytes, decompress: (bytes: Uint8Array) => bytes }
+  const { codecs } = resolveLogOptions({
+    codecs: { zstd: codec, ...loose<object>({ lz4: undefined }) },
+  })
+  assert.equal(codecs.zstd, codec)
+  const resolve = (given: unknown) => () => resolveLogOptions(loose({ codecs: given }))
+  refuses(resolve({ ztsd: codec }), TypeError, 'codecs: unknown option ztsd; did you mean zstd?')
+  refuses(resolve({ none: codec }), TypeError, 'unknown option none')
+  refuses(resolve([codec]), TypeError, 'codecs is an array')
+  refuses(resolve({ gzip: null }), TypeError, 'codecs.gzip is null')
+  refuses(resolve({ gzip: { compress() {} } }), TypeError, 'the functions compress and decompress')
+})
+
 test('names without a value are no part of a given configuration', () => {
   assert.deepEqual(givenConfig(loose({ retentionMs: undefined, segmentMs: 5 })), { segmentMs: 5 })
 })
@@ -220,7 +295,14 @@ test('produce without options allocates nothing', () => {
 
 test('the options of produce are kept and checked', () => {
   const { signal } = new AbortController()
-  const given = { durability: 'os', partition: 2, expectedOffset: 0, signal } as const
+  const given = {
+    durability: 'os',
+    compression: 'zstd',
+    compressionLevel: 7,
+    partition: 2,
+    expectedOffset: 0,
+    signal,
+  } as const
   assert.deepEqual(resolveProduceOptions(given), given)
   refuses(() => resolveProduceOptions({ partition: -1 }), RangeError, 'partition is -1')
   refuses(() => resolveProduceOptions({ expectedOffset: 1.5 }), RangeError, 'expectedOffset is 1.5')

@@ -7,6 +7,8 @@
  * that the file does not name is foreign and is taken in, so none of ours may outlive its entry.
  */
 import { LogError } from '../errors.ts'
+import { OFFSETS_TOPIC } from '../groups/offset-store.ts'
+import type { LogConfig } from '../options.ts'
 import { isCompacted, resolveTopicConfig, TOPIC_CONFIG_DEFAULTS } from '../options.ts'
 import type { StorageEnvironment } from '../storage/environment.ts'
 import { partitionDirectoryName } from '../storage/file-names.ts'
@@ -46,7 +48,7 @@ export interface RegistryOptions {
   readonly environment: StorageEnvironment
   readonly files: TopicFiles
   readonly store: TopicStore
-  readonly defaults: Pick<TopicConfig, 'durability' | 'flushIntervalMs'>
+  readonly defaults: LogConfig
   /** Keys and values are handed out, and taken, as bytes. */
   readonly raw: boolean
   /** By topic: serializers, schemas and partitioners are functions, and cannot be stored. */
@@ -158,7 +160,7 @@ export class TopicRegistry {
     return this.#changes.run(async () => {
       const topic = this.get(name)
       const stored = await this.#store.alterConfig(name, changes)
-      topic.configure(resolveTopicConfig(stored.config, this.#defaults))
+      topic.configure(this.#configOf(stored))
     })
   }
 
@@ -284,7 +286,7 @@ export class TopicRegistry {
       topic: topic.name,
       partition,
       directory: this.#files.pathOf(topic.name, partition),
-      config: resolveTopicConfig(topic.config, this.#defaults),
+      config: this.#configOf(topic),
       isClean: state.isClean,
       recoveryPoint: state.recoveryPoints.get(name) ?? 0,
       logStartOffset: state.logStarts.get(name) ?? 0,
@@ -297,8 +299,16 @@ export class TopicRegistry {
     return { ...codecOf(stored, undefined), key: 'bytes', serializer: bytes }
   }
 
+  /** What the log says of compression and waiting is for its callers' records. */
+  #configOf({ name, config }: StoredTopic): TopicConfig {
+    const { compression, compressionLevel, lingerMs } = TOPIC_CONFIG_DEFAULTS
+    const isInternal = name === OFFSETS_TOPIC
+    const own = isInternal ? { compression, compressionLevel, lingerMs } : undefined
+    return resolveTopicConfig(config, { ...this.#defaults, ...own })
+  }
+
   #add(stored: StoredTopic, partitions: readonly PartitionLog[]): void {
-    const config = resolveTopicConfig(stored.config, this.#defaults)
+    const config = this.#configOf(stored)
     const codec = this.codecOf(stored, this.#declared.get(stored.name))
     this.#topics.set(stored.name, new Topic(codec, stored.topicId, config, partitions, Math.random))
   }

@@ -1,4 +1,4 @@
-import type { Clock, Durability, FileSystem } from '../types.ts'
+import type { Clock, CompressionCodecs, CompressionType, Durability, FileSystem } from '../types.ts'
 import {
   checkBoolean,
   checkChoice,
@@ -6,10 +6,12 @@ import {
   checkNames,
   checkObject,
   isFieldsObject,
+  MAX_INT32,
   optionalInteger,
   wrongType,
   wrongValue,
 } from '../util/check.ts'
+import { checkCompression, OWN_LEVEL, resolveCodecs } from './compression-options.ts'
 import { DURABILITIES } from './shared.ts'
 
 const MIB = 1024 * 1024
@@ -19,6 +21,16 @@ export interface LogOptions<Topics extends object = object> {
   readonly topics?: Topics
   /** Level of topics that set none. Default `'disk'`. */
   readonly durability?: Durability
+  /** How batches of topics that set nothing of it are compressed. Default `'none'`. */
+  readonly compression?: CompressionType
+  /** Of `compression`: gzip 1 to 9, zstd 1 to 22. Default -1: the codec's own. */
+  readonly compressionLevel?: number
+  /** Milliseconds that records of topics that set none wait for others. Default 0. */
+  readonly lingerMs?: number
+  /** What the records of one batch may decompress to, in bytes. Default 128 MiB; 1 to 2^31 - 1. */
+  readonly maxDecompressedBytes?: number
+  /** Implementations of codecs in place of the log's own. */
+  readonly codecs?: CompressionCodecs
   /** An unknown topic is created when it is first produced to. Default false. */
   readonly autoCreateTopics?: boolean
   /** Bytes that may wait to be written before callers wait. Default 32 MiB; at least 1. */
@@ -61,6 +73,11 @@ export interface ResolvedLogOptions
 const LOG_OPTIONS: ReadonlySet<string> = new Set<keyof LogOptions>([
   'topics',
   'durability',
+  'compression',
+  'compressionLevel',
+  'lingerMs',
+  'maxDecompressedBytes',
+  'codecs',
   'autoCreateTopics',
   'maxPendingBytes',
   'maxOpenFiles',
@@ -84,9 +101,21 @@ export function resolveLogOptions(input?: LogOptions): ResolvedLogOptions {
   checkNames('the log', given, LOG_OPTIONS)
   checkHasMethod('fileSystem', given.fileSystem, 'openSync', 'a FileSystem')
   checkHasMethod('clock', given.clock, 'setTimer', 'a Clock')
+  checkCompression(given)
   return {
     topics: declarations(given.topics),
     durability: checkChoice('durability', given.durability, 'disk', DURABILITIES),
+    compression: given.compression ?? 'none',
+    compressionLevel: given.compressionLevel ?? OWN_LEVEL,
+    lingerMs: optionalInteger('lingerMs', given.lingerMs, 0, 0),
+    maxDecompressedBytes: optionalInteger(
+      'maxDecompressedBytes',
+      given.maxDecompressedBytes,
+      128 * MIB,
+      1,
+      MAX_INT32,
+    ),
+    codecs: resolveCodecs(given.codecs),
     autoCreateTopics: checkBoolean('autoCreateTopics', given.autoCreateTopics, false),
     maxPendingBytes: optionalInteger('maxPendingBytes', given.maxPendingBytes, 32 * MIB, 1),
     maxOpenFiles: optionalInteger('maxOpenFiles', given.maxOpenFiles, 256, 8),

@@ -8,6 +8,7 @@ import {
   optionalInteger,
   wrongValue,
 } from '../util/check.ts'
+import { checkCompression, OWN_LEVEL } from './compression-options.ts'
 import { DURABILITIES } from './shared.ts'
 
 const MIB = 1024 * 1024
@@ -30,6 +31,9 @@ export const TOPIC_CONFIG_DEFAULTS: Readonly<TopicConfig> = Object.freeze({
   maxCompactionLagMs: NEVER,
   deleteRetentionMs: DAY_MS,
   maxMessageBytes: 1_048_588,
+  compression: 'none',
+  compressionLevel: OWN_LEVEL,
+  lingerMs: 0,
   timestampType: 'CreateTime',
   durability: 'disk',
   flushIntervalMs: 1000,
@@ -40,6 +44,16 @@ export const TOPIC_CONFIG_NAMES: readonly (keyof TopicConfig)[] = Object.freeze(
   Object.keys(TOPIC_CONFIG_DEFAULTS) as (keyof TopicConfig)[],
 )
 const TOPIC_CONFIG_OPTIONS: ReadonlySet<string> = new Set(TOPIC_CONFIG_NAMES)
+
+/** What a topic that says nothing of it has from its log. */
+export const LOG_CONFIG_NAMES = Object.freeze([
+  'compression',
+  'compressionLevel',
+  'lingerMs',
+  'durability',
+  'flushIntervalMs',
+] as const)
+export type LogConfig = Pick<TopicConfig, (typeof LOG_CONFIG_NAMES)[number]>
 
 /** Checks names, types and ranges of a topic's configuration; what is left out is not looked at. */
 export function checkTopicConfig(config: Partial<TopicConfig>, where = 'the topic'): void {
@@ -58,6 +72,7 @@ export function checkTopicConfig(config: Partial<TopicConfig>, where = 'the topi
   integer('maxCompactionLagMs', NEVER)
   integer('deleteRetentionMs', 0)
   integer('maxMessageBytes', 61, MAX_INT32)
+  integer('lingerMs', 0)
   integer('flushIntervalMs', 1)
   const { timestampType, durability, cleanupPolicy, minCleanableDirtyRatio } = config
   checkChoice(`${where}: cleanupPolicy`, cleanupPolicy, '', CLEANUP_POLICIES)
@@ -65,6 +80,7 @@ export function checkTopicConfig(config: Partial<TopicConfig>, where = 'the topi
     checkNumber(`${where}: minCleanableDirtyRatio`, minCleanableDirtyRatio, 0, 1)
   }
   checkLags(where, config)
+  checkCompression(config, `${where}: `)
   checkChoice(`${where}: timestampType`, timestampType, '', ['CreateTime', 'LogAppendTime'])
   checkChoice(`${where}: durability`, durability, '', DURABILITIES)
 }
@@ -91,17 +107,20 @@ export function isRetentionBound({ cleanupPolicy }: Pick<TopicConfig, 'cleanupPo
   return cleanupPolicy !== 'compact'
 }
 
-/** A checked configuration with what it leaves out: the log's durability and flush interval, else the defaults. */
+/** A checked configuration with what it leaves out: what the log says (see `LOG_CONFIG_NAMES`), else the defaults. */
 export function resolveTopicConfig(
   given: Partial<TopicConfig>,
-  logDefaults: Readonly<Pick<TopicConfig, 'durability' | 'flushIntervalMs'>>,
+  logDefaults: Readonly<LogConfig>,
 ): TopicConfig {
-  const { durability, flushIntervalMs } = logDefaults
-  return { ...TOPIC_CONFIG_DEFAULTS, durability, flushIntervalMs, ...givenConfig(given) }
+  return { ...TOPIC_CONFIG_DEFAULTS, ...logDefaults, ...givenConfig(given) }
 }
 
-/** A configuration without the names whose value is undefined. */
+/** A configuration without the names whose value is undefined. Compression and its level go together: a level left out is the codec's own. */
 export function givenConfig(config: Partial<TopicConfig>): Partial<TopicConfig> {
+  const { compression, compressionLevel = OWN_LEVEL } = config
   const names = TOPIC_CONFIG_NAMES.filter((name) => config[name] !== undefined)
-  return Object.fromEntries(names.map((name) => [name, config[name]]))
+  const given = Object.fromEntries(names.map((name) => [name, config[name]]))
+  if (compression !== undefined) return { ...given, compressionLevel }
+  delete given['compressionLevel']
+  return given
 }

@@ -1,5 +1,10 @@
 import { LogError } from '../errors.ts'
-import { checkTopicConfig, TOPIC_CONFIG_DEFAULTS, TOPIC_CONFIG_NAMES } from '../options.ts'
+import {
+  checkTopicConfig,
+  LOG_CONFIG_NAMES,
+  TOPIC_CONFIG_DEFAULTS,
+  TOPIC_CONFIG_NAMES,
+} from '../options.ts'
 import type { KeyType, TopicConfig } from '../types.ts'
 import type { ResolvedDeclaration } from './topic-definition.ts'
 
@@ -158,10 +163,10 @@ export function topicDifferences(existing: StoredTopic, wanted: ResolvedDeclarat
   return differences
 }
 
-/** Two that leave `durability` or `flushIntervalMs` to the log agree; the log's own value is not known here. */
+/** Two that leave a value to the log agree; the log's own is not known here. */
 function effective(config: Partial<TopicConfig>, name: keyof TopicConfig): unknown {
   if (config[name] !== undefined) return config[name]
-  const isLogs = name === 'durability' || name === 'flushIntervalMs'
+  const isLogs = (LOG_CONFIG_NAMES as readonly string[]).includes(name)
   return isLogs ? "the log's" : TOPIC_CONFIG_DEFAULTS[name]
 }
 
