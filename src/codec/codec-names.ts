@@ -1,4 +1,5 @@
 /** The compressions of a record batch, by the number in its attributes. */
+import { COMPRESSION_TYPES } from '../options.ts'
 
 export const CODEC_NONE = 0
 export const CODEC_GZIP = 1
@@ -7,7 +8,7 @@ export const CODEC_LZ4 = 3
 export const CODEC_ZSTD = 4
 
 /** Kafka's names, by number. */
-export const CODEC_NAMES: readonly string[] = ['none', 'gzip', 'snappy', 'lz4', 'zstd']
+export const CODEC_NAMES: readonly string[] = COMPRESSION_TYPES
 
 /** As messages name it. */
 export function codecName(codec: number): string {

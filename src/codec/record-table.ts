@@ -8,7 +8,7 @@ import { VarintReader } from './varint.ts'
 const FIXED_BYTES = 400
 
 /**
- * The table of one batch without compression. Positions count from the first byte of the batch; records are numbered
+ * The table of one batch. Positions count from the first byte of the batch, its records decompressed; records are numbered
  * from 0. For a run of records: read [positionAt(i), positionAt(i + n)) and give it to `decodeRecordRun`.
  */
 export class RecordTable {
@@ -61,6 +61,20 @@ export class RecordTable {
     return this.positionAt(this.indexOf(offset))
   }
 
+  /** How many records from `index` on, of at most `wanted`, have at most `maxBytes`; at least 1 where any is wanted. */
+  countWithin(index: number, wanted: number, maxBytes: number): number {
+    const most = Math.min(wanted, this.count - index)
+    const limit = this.positionAt(index) + maxBytes
+    let low = Math.min(1, most)
+    let high = most
+    while (low < high) {
+      const middle = (low + high + 1) >>> 1
+      if (this.positionAt(index + middle) <= limit) low = middle
+      else high = middle - 1
+    }
+    return low
+  }
+
   /** The offset of the record `index`, 0 to `count` - 1. */
   offsetAt(index: number): number {
     const { baseOffset } = this.header
@@ -70,7 +84,7 @@ export class RecordTable {
 }
 
 /**
- * Builds the table from the record bytes [start, end) of a batch without compression. Lengths, count and offsets are
+ * Builds the table from the decompressed record bytes [start, end) of a batch. Lengths, count and offsets are
  * checked (a `BatchFormatError`), what is within a record is not: `decodeRecordRun` does that.
  */
 export function recordPositions(

@@ -8,12 +8,12 @@ import {
 } from '../codec/batch.ts'
 import type { RecordSink } from '../codec/batch-decoder.ts'
 import { BatchFormatError, decodeRecords } from '../codec/batch-decoder.ts'
-import { CODEC_NONE, decompress } from '../codec/compression.ts'
+import { CODEC_NONE } from '../codec/codec-names.ts'
+import type { Codecs } from '../codec/codecs.ts'
 import type { RecordSet } from '../codec/record-set.ts'
 import { AppendCall } from '../storage/append-call.ts'
 import type { Page } from '../storage/page.ts'
 import type { PartitionLog } from '../storage/partition-log.ts'
-import { MAX_DECOMPRESSED_BYTES } from '../storage/time-lookup.ts'
 import type { Durability } from '../types.ts'
 import { nextTurn, turnIsLong } from '../util/turn.ts'
 import type { AppendedRecords, OffsetsPartition, ScannedRecord } from './offsets-partition.ts'
@@ -73,7 +73,7 @@ export class OffsetsLog implements OffsetsPartition {
         onCorrupt: 'skip',
       })
       for (let at = page.start; at < page.end; at += batchSizeAt(page.buffer, at)) {
-        yield* await readableRecords(page, at, offset)
+        yield* await readableRecords(this.#log.codecs, page, at, offset)
         if (turnIsLong()) await nextTurn()
       }
       if (page.nextOffset <= offset) return
@@ -108,19 +108,25 @@ class OffsetsCall extends AppendCall {
 
 /** A batch whose CRC is right and whose records are not is damaged too. */
 async function readableRecords(
+  codecs: Codecs,
   page: Page,
   at: number,
   fromOffset: number,
 ): Promise<ScannedRecord[]> {
   try {
-    return await recordsOf(page, at, fromOffset)
+    return await recordsOf(codecs, page, at, fromOffset)
   } catch (error) {
     if (error instanceof BatchFormatError) return []
     throw error
   }
 }
 
-async function recordsOf(page: Page, at: number, fromOffset: number): Promise<ScannedRecord[]> {
+async function recordsOf(
+  codecs: Codecs,
+  page: Page,
+  at: number,
+  fromOffset: number,
+): Promise<ScannedRecord[]> {
   const header = readBatchHeader(page.buffer, at)
   const sink = new ScannedRecords(header)
   if (header.isControl) {
@@ -133,7 +139,7 @@ async function recordsOf(page: Page, at: number, fromOffset: number): Promise<Sc
   const plain = header.codec === CODEC_NONE
   const records = plain
     ? page.buffer
-    : await decompress(header.codec, page.buffer.subarray(start, end), MAX_DECOMPRESSED_BYTES)
+    : await codecs.decompress(header.codec, page.buffer.subarray(start, end))
   const [from, to] = plain ? [start, end] : [0, records.length]
   decodeRecords(records, from, to, header, fromOffset, Number.POSITIVE_INFINITY, sink)
   return sink.records

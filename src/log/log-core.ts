@@ -4,6 +4,7 @@ import { LogError } from '../errors.ts'
 import type { ResolvedLogOptions } from '../options.ts'
 import { readFileIfThere } from '../storage/checkpoint.ts'
 import type { StorageEnvironment } from '../storage/environment.ts'
+import { Codecs } from '../storage/environment.ts'
 import { FileCache } from '../storage/file-cache.ts'
 import { METADATA_FILE } from '../storage/file-names.ts'
 import { Flusher } from '../storage/flusher.ts'
@@ -85,17 +86,18 @@ export class LogCore {
       cache: new MemoryCache(options.cacheBytes),
       chunks: new ChunkPool(),
       room: new PendingRoom(options.maxPendingBytes),
+      codecs: new Codecs(options.codecs, options.maxDecompressedBytes),
       readOnly: options.readOnly,
       unsynced: this.#flusher,
       onPartitionFailure: (topic, partition, error) =>
         this.#partitionFailed(topic, partition, error),
     }
-    const { durability, flushIntervalMs } = options
+    const { durability, flushIntervalMs, compression, compressionLevel, lingerMs } = options
     this.topics = new TopicRegistry({
       environment: this.environment,
       files,
       store,
-      defaults: { durability, flushIntervalMs },
+      defaults: { durability, flushIntervalMs, compression, compressionLevel, lingerMs },
       raw: options.raw,
       declared,
       forget: async (topic, names) => {

@@ -1,8 +1,11 @@
+import type { Codecs } from '../codec/codecs.ts'
 import type { Clock, FileSystem } from '../types.ts'
 import type { FileCache } from './file-cache.ts'
 import type { MemoryCache } from './memory-cache.ts'
 import type { PendingRoom } from './pending-room.ts'
 import type { ChunkPool } from './tail.ts'
+
+export { Codecs } from '../codec/codecs.ts'
 
 /** What all partitions of one log share. */
 export interface StorageEnvironment {
@@ -12,6 +15,7 @@ export interface StorageEnvironment {
   readonly cache: MemoryCache
   readonly chunks: ChunkPool
   readonly room: PendingRoom
+  readonly codecs: Codecs
   readonly readOnly: boolean
   /** Unsynced bytes over all partitions; see `Flusher`. */
   readonly unsynced: UnsyncedBytes

@@ -1,15 +1,9 @@
-import {
-  BATCH_HEADER_BYTES,
-  baseOffsetAt,
-  batchSizeAt,
-  lastOffsetAt,
-  readBatchHeader,
-} from '../codec/batch.ts'
-import { recordPositions } from '../codec/record-table.ts'
+import { BATCH_HEADER_BYTES, baseOffsetAt, batchSizeAt, lastOffsetAt } from '../codec/batch.ts'
 import { CorruptLogError, LogError } from '../errors.ts'
 import { nextTurn, turnIsLong } from '../util/turn.ts'
 import type { StorageEnvironment } from './environment.ts'
 import { positionIn, rebuildIndexesOnce } from './index-rebuild.ts'
+import { KnownBatches } from './known-batches.ts'
 import type { Page, PageRequest } from './page.ts'
 import type { Parsed, Window } from './page-parser.ts'
 import { faultText, parseWindow, readWindow, wholeBatches } from './page-parser.ts'
@@ -17,7 +11,6 @@ import type { AheadRange } from './read-ahead.ts'
 import { ReadAhead } from './read-ahead.ts'
 import type { ReadHint } from './read-hints.ts'
 import { ReadHints } from './read-hints.ts'
-import { RecordTables } from './record-tables.ts'
 import type { Segment } from './segment.ts'
 import type { SegmentList } from './segment-list.ts'
 import { findNextBatch, readRange } from './segment-scan.ts'
@@ -30,8 +23,6 @@ const SYNC_BATCH_BYTES = 256 * 1024
 /** A request for at most this many records is a look-up: it reads little, and remembers where the records stand. */
 export const LOOKUP_RECORDS: number = 64
 const LOOKUP_BYTES = 16 * 1024
-/** From this size on a batch gets a table when only some of its records are asked for. */
-const TABLE_BATCH_BYTES = 4 * 1024
 
 /** A walk from where the index leads that is longer shows that the index is short of entries. */
 const LONG_WALK_BYTES = 4 * 1024 * 1024
@@ -64,7 +55,7 @@ export class PageReader {
   readonly #where: string
   readonly #segments: SegmentList
   readonly #tail: Tail
-  readonly #tables: RecordTables
+  readonly known: KnownBatches
   readonly #hints = new ReadHints()
   readonly #ahead: ReadAhead
   readonly #isReadOnly: boolean
@@ -75,16 +66,17 @@ export class PageReader {
     this.#where = where
     this.#segments = segments
     this.#tail = tail
-    this.#tables = new RecordTables(environment.cache)
+    this.known = new KnownBatches(environment)
     this.#ahead = new ReadAhead(environment.cache)
     this.#isReadOnly = environment.readOnly
   }
 
   /** Answers at once where the bytes are in memory or few. */
   read(request: PageRequest): Page | Promise<Page> {
-    const page = this.#fromTail(request) ?? this.#fromTable(request)
+    const isFew = isLookup(request)
+    const page = this.#fromTail(request) ?? (isFew ? this.known.lookUp(request) : undefined)
     if (page !== undefined) return page
-    const mayTake = !isLookup(request) && request.allBatches !== true
+    const mayTake = !isFew && request.allBatches !== true
     const ahead = mayTake ? this.#ahead.take(request.offset) : undefined
     if (ahead === undefined) return this.#fromFile(request)
     if (ahead.buffer !== undefined) return this.#fromAhead(ahead, request)
@@ -125,19 +117,22 @@ export class PageReader {
     return this.#filePage(window, parsed, this.#hints.find(request.offset), request)
   }
 
-  /** Remembers where the records of the page's batch at `at` stand, if looking that up again would be dear. */
-  remember(page: Page, at: number): void {
-    const size = batchSizeAt(page.buffer, at)
-    if (page.run !== undefined || size < TABLE_BATCH_BYTES) return
-    const header = readBatchHeader(page.buffer, at)
-    if (header.codec !== 0 || this.#tables.find(header.baseOffset) !== undefined) return
-    const table = recordPositions(page.buffer, at + BATCH_HEADER_BYTES, at + size, header)
-    this.#tables.add(page.segment, page.position + at - page.start, table)
+  /** What a page that was not taken to its end has from `at` on, where a batch begins, is given to who goes on there. */
+  keepRest(page: Page, at: number): void {
+    const { buffer, segment, start, end } = page
+    if (page.run !== undefined || at >= end || this.#tail.find(baseOffsetAt(buffer, at))) return
+    const place = {
+      offset: baseOffsetAt(buffer, at),
+      segment,
+      position: page.position + at - start,
+    }
+    this.#hints.add(place, undefined)
+    this.#ahead.keep(place, buffer.subarray(at, end))
   }
 
   /** Segments were removed. */
   forget(): void {
-    this.#tables.clear()
+    this.known.clear()
     this.#hints.clear()
     this.#ahead.clear()
   }
@@ -161,35 +156,6 @@ export class PageReader {
       hint: undefined,
     }
     return this.#page(buffer, { kind: 'batches', start, end }, place, request, start)
-  }
-
-  #fromTable(request: PageRequest): Page | undefined {
-    if (!isLookup(request)) return undefined
-    const known = this.#tables.find(request.offset)
-    if (known === undefined || !known.segment.file.isReady()) return undefined
-    const { table, segment, position } = known
-    const first = table.indexOf(request.offset)
-    const wanted = Math.min(request.maxRecords, table.count - first)
-    if (wanted === 0 || table.header.lastOffset >= request.end) return undefined
-    const from = table.positionAt(first)
-    let count = 1
-    while (count < wanted && table.positionAt(first + count + 1) - from <= request.maxBytes)
-      count += 1
-    const bytes = table.positionAt(first + count) - from
-    if (bytes > SYNC_READ_BYTES) return undefined
-    const buffer = Buffer.allocUnsafe(bytes)
-    if (segment.file.readSync(buffer, 0, bytes, position + from) < bytes) return undefined
-    const isLast = first + count === table.count
-    const nextOffset = isLast ? table.header.lastOffset + 1 : table.offsetAt(first + count)
-    return {
-      buffer,
-      start: 0,
-      end: bytes,
-      nextOffset,
-      segment,
-      position: position + from,
-      run: { table, count },
-    }
   }
 
   /** The file is ready. An index that cannot even be read counts as empty here; `#readFrom` builds it again. */

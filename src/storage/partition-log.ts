@@ -5,7 +5,8 @@ import { errorCode, isDiskFull } from '../util/error-code.ts'
 import type { AppendCall } from './append-call.ts'
 import type { AppendTarget } from './append-target.ts'
 import { Appender } from './appender.ts'
-import type { StorageEnvironment } from './environment.ts'
+import type { Codecs, StorageEnvironment } from './environment.ts'
+import type { KnownBatches } from './known-batches.ts'
 import type { Page, PageRequest } from './page.ts'
 import { PageReader } from './page-reader.ts'
 import type { PartitionEpochs } from './partition-epochs.ts'
@@ -176,15 +177,24 @@ export class PartitionLog implements AppendTarget {
     }
   }
 
-  /** See `PageReader.remember`. */
-  remember(page: Page, at: number): void {
-    this.#reader.remember(page, at)
+  /** Batches whose records can be given one by one. */
+  get known(): KnownBatches {
+    return this.#reader.known
+  }
+
+  get codecs(): Codecs {
+    return this.#environment.codecs
+  }
+
+  /** See `PageReader.keepRest`. */
+  keepRest(page: Page, at: number): void {
+    this.#reader.keepRest(page, at)
   }
 
   /** The first offset whose record has a timestamp >= `timestamp`, below the high watermark; undefined where there is none. */
   offsetForTime(timestamp: number): Promise<number | undefined> {
     const request = { timestamp, from: this.#logStartOffset, end: this.highWatermark }
-    return findOffsetByTime(this.#segments, request)
+    return findOffsetByTime(this.#segments, request, this.codecs)
   }
 
   /** Makes everything written so far durable; answers with the offset below which all is on the disk. */

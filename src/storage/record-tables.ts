@@ -8,14 +8,23 @@ export class KnownBatch extends CacheEntry {
   readonly segment: Segment
   readonly position: number
   readonly table: RecordTable
+  /** The records of a compressed batch, decompressed. */
+  readonly inflated: Buffer | undefined
   readonly #owner: RecordTables
 
-  constructor(owner: RecordTables, segment: Segment, position: number, table: RecordTable) {
+  constructor(
+    owner: RecordTables,
+    segment: Segment,
+    position: number,
+    table: RecordTable,
+    inflated: Buffer | undefined,
+  ) {
     super()
     this.#owner = owner
     this.segment = segment
     this.position = position
     this.table = table
+    this.inflated = inflated
   }
 
   evicted(): void {
@@ -31,19 +40,26 @@ export class RecordTables {
   /** Of `#batches`; the search for an offset goes through these alone, and so through a few lines of the processor's cache. */
   #baseOffsets: number[] = []
   #lastOffsets: number[] = []
+  #inflatedCount = 0
 
   constructor(cache: MemoryCache) {
     this.#cache = cache
   }
 
-  add(segment: Segment, position: number, table: RecordTable): void {
+  /** Some of the batches are compressed, and their records are kept. */
+  get hasInflated(): boolean {
+    return this.#inflatedCount > 0
+  }
+
+  add(segment: Segment, position: number, table: RecordTable, inflated?: Buffer): void {
     const at = this.#indexOf(table.header.baseOffset) + 1
     if (this.#batches[at - 1]?.table.header.baseOffset === table.header.baseOffset) return
-    const known = new KnownBatch(this, segment, position, table)
+    const known = new KnownBatch(this, segment, position, table, inflated)
     this.#batches.splice(at, 0, known)
     this.#baseOffsets.splice(at, 0, table.header.baseOffset)
     this.#lastOffsets.splice(at, 0, table.header.lastOffset)
-    this.#cache.add(known, table.sizeBytes)
+    if (inflated !== undefined) this.#inflatedCount += 1
+    this.#cache.add(known, table.sizeBytes + (inflated?.buffer.byteLength ?? 0))
   }
 
   /** The batch that an offset lies in, if its table is there. */
@@ -59,6 +75,7 @@ export class RecordTables {
   forget(known: KnownBatch): void {
     const at = this.#indexOf(known.table.header.baseOffset)
     if (this.#batches[at] !== known) return
+    if (known.inflated !== undefined) this.#inflatedCount -= 1
     this.#batches.splice(at, 1)
     this.#baseOffsets.splice(at, 1)
     this.#lastOffsets.splice(at, 1)
@@ -69,6 +86,7 @@ export class RecordTables {
     this.#batches = []
     this.#baseOffsets = []
     this.#lastOffsets = []
+    this.#inflatedCount = 0
   }
 
   /** The last batch whose base offset is not above `offset`; -1 where there is none. */

@@ -7,16 +7,15 @@ import {
 } from '../codec/batch.ts'
 import type { RecordSink } from '../codec/batch-decoder.ts'
 import { decodeRecords } from '../codec/batch-decoder.ts'
-import { CODEC_NONE, decompress } from '../codec/compression.ts'
-import { CorruptLogError } from '../errors.ts'
+import { BatchFormatError } from '../codec/batch-format-error.ts'
+import { CODEC_NONE } from '../codec/codec-names.ts'
+import type { Codecs } from '../codec/codecs.ts'
+import { CorruptLogError, LogError } from '../errors.ts'
 import { rebuildIndexesOnce, seek } from './index-rebuild.ts'
 import type { Segment } from './segment.ts'
 import type { SegmentList } from './segment-list.ts'
 import type { BatchVisitor, ScanEnd } from './segment-scan.ts'
 import { findNextBatch, readRange, STOP, scanBatches, scanPassingLost } from './segment-scan.ts'
-
-/** What one batch may grow to when it is decompressed, in bytes. */
-export const MAX_DECOMPRESSED_BYTES: number = 128 * 1024 * 1024
 
 export interface TimeRequest {
   /** Milliseconds. */
@@ -36,6 +35,7 @@ export interface TimeRequest {
 export async function findOffsetByTime(
   segments: SegmentList,
   request: TimeRequest,
+  codecs: Codecs,
 ): Promise<number | undefined> {
   for (const segment of segments.all) {
     if (segment.baseOffset >= request.end) return undefined
@@ -43,7 +43,7 @@ export async function findOffsetByTime(
     if (next !== undefined && next <= request.from) continue
     const isActive = next === undefined
     if (!isActive && (await greatestTimestamp(segment)) < request.timestamp) continue
-    const offset = await findInSegment(segment, request)
+    const offset = await findInSegment(segment, request, codecs)
     if (offset !== undefined) return offset < request.end ? offset : undefined
   }
   return undefined
@@ -104,7 +104,11 @@ export async function walkFromLastTime(
   }
 }
 
-async function findInSegment(segment: Segment, request: TimeRequest): Promise<number | undefined> {
+async function findInSegment(
+  segment: Segment,
+  request: TimeRequest,
+  codecs: Codecs,
+): Promise<number | undefined> {
   const to = await segment.measure()
   const start = Math.max(await offsetBefore(segment, request.timestamp), request.from)
   let position = await seek(segment, start)
@@ -127,7 +131,7 @@ async function findInSegment(segment: Segment, request: TimeRequest): Promise<nu
     position = end.position
     nextOffset = end.nextOffset
     if (candidate !== -1) {
-      const offset = await findInBatch(segment, candidate, request)
+      const offset = await findInBatch(segment, candidate, request, codecs)
       if (offset !== undefined) return offset
     } else {
       if (end.fault === undefined) return undefined
@@ -179,6 +183,7 @@ async function findInBatch(
   segment: Segment,
   position: number,
   request: TimeRequest,
+  codecs: Codecs,
 ): Promise<number | undefined> {
   const head = await readRange(segment.file, position, BATCH_HEADER_BYTES)
   const header = readBatchHeader(head, 0)
@@ -188,14 +193,21 @@ async function findInBatch(
   if (checkBatch(batch, 0, header.sizeBytes) !== undefined) return start
   // All its records have its timestamp; they need not be decompressed.
   if (header.isLogAppendTime && header.codec !== CODEC_NONE) return start
-  const body = batch.subarray(BATCH_HEADER_BYTES)
-  const records =
-    header.codec === CODEC_NONE
-      ? body
-      : await decompress(header.codec, body, MAX_DECOMPRESSED_BYTES)
   const sink = new FirstSince(request)
-  decodeRecords(records, 0, records.length, header, request.from, Number.POSITIVE_INFINITY, sink)
-  return sink.found
+  try {
+    const records = await codecs.decompress(header.codec, batch.subarray(BATCH_HEADER_BYTES))
+    decodeRecords(records, 0, records.length, header, request.from, Number.POSITIVE_INFINITY, sink)
+    return sink.found
+  } catch (error) {
+    if (isUnreadable(error)) return sink.found ?? start
+    throw error
+  }
+}
+
+/** The record is in this batch, which cannot be read to its end: a reader that begins with it is told why. */
+function isUnreadable(error: unknown): boolean {
+  if (error instanceof BatchFormatError) return true
+  return error instanceof LogError && error.code === 'UNSUPPORTED_CODEC'
 }
 
 class FirstSince implements RecordSink {

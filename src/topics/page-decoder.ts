@@ -1,13 +1,15 @@
 import type { BatchHeader } from '../codec/batch.ts'
 import { BATCH_HEADER_BYTES, readBatchHeader } from '../codec/batch.ts'
 import { BatchFormatError, decodeRecordRun, decodeRecords } from '../codec/batch-decoder.ts'
-import { CODEC_NONE, decompress } from '../codec/compression.ts'
+import { CODEC_NONE } from '../codec/codec-names.ts'
+import type { RecordTable } from '../codec/record-table.ts'
 import { CorruptLogError, LogError } from '../errors.ts'
+import { PIECE_BYTES } from '../storage/known-batches.ts'
 import type { Page, PageRequest, RecordRun } from '../storage/page.ts'
 import { LOOKUP_RECORDS } from '../storage/page-reader.ts'
 import type { PartitionLog } from '../storage/partition-log.ts'
-import { MAX_DECOMPRESSED_BYTES } from '../storage/time-lookup.ts'
 import type { LogRecord } from '../types.ts'
+import { nextTurn, turnIsLong } from '../util/turn.ts'
 import { RecordCollector } from './log-record.ts'
 import type { Topic } from './topic.ts'
 
@@ -20,6 +22,9 @@ export interface RecordPage {
 /**
  * Decodes the records of one page. A batch that cannot be read ends it: the records before the batch are given, and the
  * read that begins with the batch throws. Call `advance` until it answers true, and `inflate` each time it does not.
+ *
+ * Compressed batches count as what they decompress to: with the one that comes to `maxBytes` the page ends. One that is much
+ * larger by itself, or of which only some records are wanted, is kept decompressed, and given in pieces.
  */
 export class PageDecoder implements RecordPage {
   nextOffset: number
@@ -29,6 +34,9 @@ export class PageDecoder implements RecordPage {
   readonly #collector: RecordCollector
   /** Where the next batch stands in the page; its end where there is nothing more to do. */
   #at: number
+  /** The batch at hand, as it is decompressed elsewhere. */
+  #inflating: Promise<Buffer> | undefined
+  #inflatedBytes = 0
 
   constructor(topic: Topic, log: PartitionLog, page: Page, request: PageRequest) {
     const { name, key, serializer } = topic.codec
@@ -44,7 +52,7 @@ export class PageDecoder implements RecordPage {
     return this.#collector.records
   }
 
-  /** Goes on to the end of the page or of what is wanted; answers with false in front of a compressed batch. */
+  /** Goes on to the end of the page or of what is wanted; answers with false where something has to be waited for. */
   advance(): boolean {
     const page = this.#page
     while (this.#at < page.end && this.records.length < this.#request.maxRecords) {
@@ -54,8 +62,9 @@ export class PageDecoder implements RecordPage {
       }
       const header = readBatchHeader(page.buffer, this.#at)
       if (header.isControl) this.#pass(header)
-      else if (header.codec !== CODEC_NONE) return false
-      else {
+      else if (header.codec !== CODEC_NONE && header.count > 0) {
+        if (!this.#inflateNow(header)) return false
+      } else {
         const start = this.#at + BATCH_HEADER_BYTES
         this.#decode(header, page.buffer, start, this.#at + header.sizeBytes)
       }
@@ -63,21 +72,92 @@ export class PageDecoder implements RecordPage {
     return true
   }
 
-  /** Decompresses and decodes the batch that `advance` stopped at. */
+  /** Waits for what `advance` stopped at, and decodes it. */
   async inflate(): Promise<void> {
-    const { buffer } = this.#page
-    const header = readBatchHeader(buffer, this.#at)
-    const start = this.#at + BATCH_HEADER_BYTES
-    const compressed = buffer.subarray(start, this.#at + header.sizeBytes)
+    const header = readBatchHeader(this.#page.buffer, this.#at)
     let records: Buffer
     try {
-      records = await decompress(header.codec, compressed, MAX_DECOMPRESSED_BYTES)
+      if (turnIsLong()) await nextTurn()
+      records = await (this.#inflating ?? this.#log.known.inflate(this.#page, this.#at))
     } catch (error) {
-      const isUnsupported = error instanceof LogError && error.code === 'UNSUPPORTED_CODEC'
-      this.#refuse(header, isUnsupported ? this.#unsupported(header, error) : this.#corrupt(error))
+      this.#refuse(header, this.#unreadable(header, error))
+      return
+    } finally {
+      this.#inflating = undefined
+    }
+    this.#decodeInflated(header, records)
+  }
+
+  /** False where it takes long, or this turn has. */
+  #inflateNow(header: BatchHeader): boolean {
+    if (this.#inflating !== undefined || turnIsLong()) return false
+    let records: Buffer | Promise<Buffer>
+    try {
+      records = this.#log.known.inflate(this.#page, this.#at)
+    } catch (error) {
+      this.#refuse(header, this.#unreadable(header, error))
+      return true
+    }
+    if (records instanceof Promise) {
+      // Who called `advance` comes to `inflate`, perhaps only in the next turn.
+      records.catch(() => {})
+      this.#inflating = records
+      return false
+    }
+    this.#decodeInflated(header, records)
+    return true
+  }
+
+  #decodeInflated(header: BatchHeader, records: Buffer): void {
+    const { offset, maxRecords, maxBytes, allBatches } = this.#request
+    const isPart = offset > header.baseOffset || header.count > maxRecords - this.records.length
+    const isLarge = records.length > 2 * this.#pieceBytes
+    const table = isPart || isLarge ? this.#keep(header, records) : undefined
+    const at = this.#at
+    if (table === null) return
+    if (table === undefined) this.#decode(header, records, 0, records.length)
+    else this.#decodePiece(header, records, table)
+    this.#inflatedBytes += records.length
+    if (allBatches === true || this.#inflatedBytes < maxBytes || this.#at === this.#page.end) return
+    this.#at = this.#page.end
+    this.#log.keepRest(this.#page, at + header.sizeBytes)
+  }
+
+  get #pieceBytes(): number {
+    const { maxBytes, allBatches } = this.#request
+    return allBatches === true ? Number.POSITIVE_INFINITY : Math.max(maxBytes, PIECE_BYTES)
+  }
+
+  /** Undefined where there is no room to keep it, null where it is refused. */
+  #keep(header: BatchHeader, records: Buffer): RecordTable | undefined | null {
+    try {
+      return this.#log.known.keep(this.#page, this.#at, records)
+    } catch (error) {
+      this.#refuse(header, this.#corrupt(error))
+      return null
+    }
+  }
+
+  /** What is wanted of a batch that is kept. */
+  #decodePiece(header: BatchHeader, records: Buffer, table: RecordTable): void {
+    const { offset, maxRecords } = this.#request
+    const first = table.indexOf(offset)
+    const wanted = maxRecords - this.records.length
+    const count = table.countWithin(first, wanted, this.#pieceBytes)
+    const start = table.positionAt(first) - BATCH_HEADER_BYTES
+    const end = table.positionAt(first + count) - BATCH_HEADER_BYTES
+    const before = this.records.length
+    this.#collector.turnTo(records)
+    try {
+      decodeRecordRun(records, start, end, header, count, this.#collector)
+    } catch (error) {
+      this.records.length = before
+      this.#refuse(header, this.#corrupt(error))
       return
     }
-    this.#decode(header, records, 0, records.length)
+    const isLast = first + count === table.count
+    this.nextOffset = isLast ? header.lastOffset + 1 : table.offsetAt(first + count)
+    this.#at = isLast ? this.#at + header.sizeBytes : this.#page.end
   }
 
   #decode(header: BatchHeader, bytes: Buffer, start: number, end: number): void {
@@ -130,7 +210,7 @@ export class PageDecoder implements RecordPage {
 
   #remember(): void {
     try {
-      this.#log.remember(this.#page, this.#at)
+      this.#log.known.remember(this.#page, this.#at)
     } catch (error) {
       // The records asked for are sound; who comes to the others is told.
       if (!(error instanceof BatchFormatError)) throw error
@@ -142,6 +222,11 @@ export class PageDecoder implements RecordPage {
     const { position, start, run } = this.#page
     if (run !== undefined) return position - run.table.positionOf(this.#request.offset)
     return position + this.#at - start
+  }
+
+  #unreadable(header: BatchHeader, error: unknown): Error {
+    const isUnsupported = error instanceof LogError && error.code === 'UNSUPPORTED_CODEC'
+    return isUnsupported ? this.#unsupported(header, error) : this.#corrupt(error)
   }
 
   #corrupt(error: unknown): Error {

@@ -18,7 +18,7 @@ export function readRecords(
   request: PageRequest,
 ): RecordPage | Promise<RecordPage> {
   try {
-    const page = log.read(request)
+    const page = readPage(log, request)
     if (page instanceof Promise) return readOn(topic, log, request, page)
     const decoder = new PageDecoder(topic, log, page, request)
     if (decoder.advance() && isAnswer(decoder, request)) return decoder
@@ -26,6 +26,13 @@ export function readRecords(
   } catch (error) {
     throw explained(topic, log, request.offset, error)
   }
+}
+
+/** From a compressed batch of which something was read before, else as the log reads. */
+function readPage(log: PartitionLog, request: PageRequest): Page | Promise<Page> {
+  // What is counted in batches is given in batches.
+  const mayBePiece = log.known.hasInflated && request.allBatches !== true
+  return (mayBePiece ? log.known.inflatedPage(request) : undefined) ?? log.read(request)
 }
 
 async function readOn(
@@ -47,7 +54,7 @@ async function readOn(
       if (isAnswer(decoder, request)) return decoder
       if (turnIsLong()) await nextTurn()
       request = { ...request, offset: decoder.nextOffset }
-      reading = log.read(request)
+      reading = readPage(log, request)
     }
   } catch (error) {
     throw explained(topic, log, request.offset, error)

@@ -5,6 +5,7 @@ import { applyRetention } from '../../src/cleanup/cleaner.ts'
 import { TOPIC_CONFIG_DEFAULTS } from '../../src/options.ts'
 import { AppendCall } from '../../src/storage/append-call.ts'
 import type { StorageEnvironment } from '../../src/storage/environment.ts'
+import { Codecs } from '../../src/storage/environment.ts'
 import { FileCache } from '../../src/storage/file-cache.ts'
 import { MemoryCache } from '../../src/storage/memory-cache.ts'
 import { PartitionLog } from '../../src/storage/partition-log.ts'
@@ -49,6 +50,7 @@ function environmentOf(fileSystem: FileSystem, clock: ManualClock): StorageEnvir
     cache: new MemoryCache(1 << 20),
     chunks: new ChunkPool(),
     room: new PendingRoom(1 << 20),
+    codecs: new Codecs({}, 1 << 20),
     readOnly: false,
     unsynced: { appended: () => {}, isFull: () => false, flushed: async () => {} },
     onPartitionFailure: () => {},

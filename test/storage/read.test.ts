@@ -175,7 +175,7 @@ suite('a page', () => {
     const killed = fileSystem.processKill()
     const other = await openLog(killed, { recoveryPoint: 2001 })
     const page = await readPage(other, 1)
-    other.remember(
+    other.known.remember(
       page,
       page.start + (batchesOf(page).length > 1 ? batchSizeAt(page.buffer, page.start) : 0),
     )

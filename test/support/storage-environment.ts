@@ -2,6 +2,7 @@
 
 import { baseOffsetAt, batchSizeAt, lastOffsetAt, readBatchHeader } from '../../src/codec/batch.ts'
 import { decodeRecordRun, decodeRecords } from '../../src/codec/batch-decoder.ts'
+import { Codecs } from '../../src/codec/codecs.ts'
 import type { RecordSet } from '../../src/codec/record-set.ts'
 import { AppendCall } from '../../src/storage/append-call.ts'
 import type { StorageEnvironment, UnsyncedBytes } from '../../src/storage/environment.ts'
@@ -13,7 +14,13 @@ import { PartitionLog } from '../../src/storage/partition-log.ts'
 import { PendingRoom } from '../../src/storage/pending-room.ts'
 import { ChunkPool } from '../../src/storage/tail.ts'
 import { ManualClock } from '../../src/testing/manual-clock.ts'
-import type { Clock, Durability, FileSystem, TopicConfig } from '../../src/types.ts'
+import type {
+  Clock,
+  CompressionCodecs,
+  Durability,
+  FileSystem,
+  TopicConfig,
+} from '../../src/types.ts'
 import { Semaphore } from '../../src/util/semaphore.ts'
 
 export const DEFAULT_CONFIG: TopicConfig = {
@@ -29,6 +36,9 @@ export const DEFAULT_CONFIG: TopicConfig = {
   maxCompactionLagMs: -1,
   deleteRetentionMs: 24 * 60 * 60 * 1000,
   maxMessageBytes: 1_048_588,
+  compression: 'none',
+  compressionLevel: -1,
+  lingerMs: 0,
   timestampType: 'CreateTime',
   durability: 'disk',
   flushIntervalMs: 1000,
@@ -45,6 +55,8 @@ export interface EnvironmentOptions {
   readonly maxConcurrentSyncs?: number
   readonly cacheBytes?: number
   readonly maxPendingBytes?: number
+  readonly maxDecompressedBytes?: number
+  readonly codecs?: CompressionCodecs
   readonly readOnly?: boolean
   readonly unsynced?: UnsyncedBytes
 }
@@ -69,6 +81,7 @@ export function storageEnvironment(
     cache: new MemoryCache(options.cacheBytes ?? 64 * 1024 * 1024),
     chunks: new ChunkPool(),
     room: new PendingRoom(options.maxPendingBytes ?? 32 * 1024 * 1024),
+    codecs: new Codecs(options.codecs ?? {}, options.maxDecompressedBytes ?? 128 * 1024 * 1024),
     readOnly: options.readOnly ?? false,
     unsynced: options.unsynced ?? UNBOUNDED,
     failures,
