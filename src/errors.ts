@@ -19,9 +19,10 @@ export const ERROR_CODES = {
   OFFSET_OUT_OF_RANGE: 'the offset lies outside the partition',
   PARTIAL_PRODUCE: 'some partitions of a call took their records, others did not',
   CORRUPT_LOG: 'bytes in a file fail their checks',
-  UNSUPPORTED_CODEC: 'a batch is compressed with a codec that cannot be read',
+  UNSUPPORTED_CODEC: 'the package for a codec is missing, or the codec is not known',
   UNSUPPORTED_MAGIC: 'a batch has the format of Kafka before 0.11 (magic 0 or 1)',
   DECODE_FAILED: 'the serializer could not decode a value',
+  COMPRESSION_FAILED: 'a codec could not compress a batch; nothing was written',
   DISK_FULL: 'there is no room on the disk; nothing was written',
   STORAGE_FAILED: 'a write or sync failed; writes have stopped until the log is opened again',
 } as const

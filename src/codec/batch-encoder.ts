@@ -137,8 +137,33 @@ export class BatchEncoder {
     timestampType: TimestampType,
     appendTime: number = this.maxTimestamp,
   ): number {
+    this.#close(this.#fields, baseOffset, partitionLeaderEpoch, timestampType, appendTime)
+    writeBatchHeader(this.#buffer, this.start, this.#fields)
+    // Held by an encoder that rests, it would be memory that nobody counts.
+    this.#buffer = NONE
+    return this.end
+  }
+
+  /** As `finish`, for records that are compressed before they have a header: gives what that will say of them as they are. */
+  finishWithoutHeader(
+    baseOffset: number,
+    partitionLeaderEpoch: number,
+    timestampType: TimestampType,
+  ): BatchHeaderFields {
+    const fields = { ...this.#fields }
+    this.#close(fields, baseOffset, partitionLeaderEpoch, timestampType, this.maxTimestamp)
+    this.#buffer = NONE
+    return fields
+  }
+
+  #close(
+    fields: BatchHeaderFields,
+    baseOffset: number,
+    partitionLeaderEpoch: number,
+    timestampType: TimestampType,
+    appendTime: number,
+  ): void {
     if (!this.isOpen || this.count === 0) throw new RangeError('there is no batch with records')
-    const fields = this.#fields
     if (timestampType === 'LogAppendTime') {
       this.baseTimestamp = appendTime
       this.maxTimestamp = appendTime
@@ -151,11 +176,7 @@ export class BatchEncoder {
     fields.baseTimestamp = this.baseTimestamp
     fields.maxTimestamp = this.maxTimestamp
     fields.count = this.count
-    writeBatchHeader(this.#buffer, this.start, fields)
     this.isOpen = false
-    // Held by an encoder that rests, it would be memory that nobody counts.
-    this.#buffer = NONE
-    return this.end
   }
 }
 

@@ -86,7 +86,7 @@ export class LogCore {
       cache: new MemoryCache(options.cacheBytes),
       chunks: new ChunkPool(),
       room: new PendingRoom(options.maxPendingBytes),
-      codecs: new Codecs(options.codecs, options.maxDecompressedBytes),
+      codecs: new Codecs(options.codecs ?? {}, options.maxDecompressedBytes),
       readOnly: options.readOnly,
       unsynced: this.#flusher,
       onPartitionFailure: (topic, partition, error) =>

@@ -8,6 +8,7 @@ import {
   prepareRecord,
   produceMany,
   produceOne,
+  requireCodec,
   unknownTopic,
 } from '../topics/produce.ts'
 import { StickyPartitioner } from '../topics/sticky-partitioner.ts'
@@ -48,6 +49,7 @@ export class Producing {
       if (topic === undefined) return this.#toUnknown(name, records, given)
       const { codec, sticky, partitions } = topic
       const options = resolveCall(given)
+      requireCodec(this.#core.environment.codecs, options, topic.config)
       const count = partitions.length
       return Array.isArray(records)
         ? produceMany(topic, prepareProduce(codec, count, sticky, records, options))
@@ -65,11 +67,12 @@ export class Producing {
   ): Promise<Produced> {
     if (!this.#autoCreate) throw unknownTopic(name)
     checkTopicName(name)
-    const { topics } = this.#core
+    const { topics, environment } = this.#core
     const declaration = resolveDeclaration(name, topics.isRaw ? RAW_TOPIC : undefined)
     const codec = topics.codecOf(newTopic(declaration, ''), undefined)
     const sticky = new StickyPartitioner(Math.random)
     const options = resolveCall(given)
+    requireCodec(environment.codecs, options, topics.defaults)
     if (Array.isArray(records)) {
       const prepared = keepProduce(prepareProduce(codec, 1, sticky, records, options))
       await topics.create(declaration)

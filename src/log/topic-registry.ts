@@ -60,7 +60,8 @@ export interface RegistryOptions {
 export class TopicRegistry {
   readonly #environment: StorageEnvironment
   readonly #files: TopicFiles
-  readonly #defaults: RegistryOptions['defaults']
+  /** Of topics that say nothing of it. */
+  readonly defaults: LogConfig
   /** Topics are bytes, whatever is stored of them. */
   readonly isRaw: boolean
   readonly #declared: Map<string, ResolvedDeclaration>
@@ -74,7 +75,7 @@ export class TopicRegistry {
     this.#environment = options.environment
     this.#files = options.files
     this.#store = options.store
-    this.#defaults = options.defaults
+    this.defaults = options.defaults
     this.isRaw = options.raw
     this.#declared = new Map(options.declared)
     this.#forget = options.forget
@@ -304,7 +305,7 @@ export class TopicRegistry {
     const { compression, compressionLevel, lingerMs } = TOPIC_CONFIG_DEFAULTS
     const isInternal = name === OFFSETS_TOPIC
     const own = isInternal ? { compression, compressionLevel, lingerMs } : undefined
-    return resolveTopicConfig(config, { ...this.#defaults, ...own })
+    return resolveTopicConfig(config, { ...this.defaults, ...own })
   }
 
   #add(stored: StoredTopic, partitions: readonly PartitionLog[]): void {

@@ -41,8 +41,8 @@ export function checkCompression(
 }
 
 /** The implementations that a caller brings. */
-export function resolveCodecs(given: unknown): CompressionCodecs {
-  if (given === undefined) return {}
+export function resolveCodecs(given: unknown): CompressionCodecs | undefined {
+  if (given === undefined) return undefined
   if (!isFieldsObject(given)) throw wrongType('codecs', given, 'an object with codecs by name')
   checkNames('codecs', given, BRINGABLE)
   for (const [name, codec] of Object.entries(given)) checkCodec(`codecs.${name}`, codec)

@@ -62,9 +62,10 @@ export interface LogOptions<Topics extends object = object> {
 }
 
 export interface ResolvedLogOptions
-  extends Required<Omit<LogOptions, 'topics' | 'breakLock' | 'fileSystem' | 'clock'>> {
+  extends Required<Omit<LogOptions, 'topics' | 'codecs' | 'breakLock' | 'fileSystem' | 'clock'>> {
   /** Declarations as they were given; `resolveDeclaration` checks each. */
   readonly topics: Readonly<Record<string, unknown>>
+  readonly codecs: CompressionCodecs | undefined
   readonly breakLock: string | undefined
   readonly fileSystem: FileSystem | undefined
   readonly clock: Clock | undefined

@@ -46,14 +46,17 @@ export const TOPIC_CONFIG_NAMES: readonly (keyof TopicConfig)[] = Object.freeze(
 const TOPIC_CONFIG_OPTIONS: ReadonlySet<string> = new Set(TOPIC_CONFIG_NAMES)
 
 /** What a topic that says nothing of it has from its log. */
-export const LOG_CONFIG_NAMES = Object.freeze([
+export type LogConfig = Pick<
+  TopicConfig,
+  'compression' | 'compressionLevel' | 'lingerMs' | 'durability' | 'flushIntervalMs'
+>
+export const LOG_CONFIG_NAMES: readonly (keyof LogConfig)[] = Object.freeze([
   'compression',
   'compressionLevel',
   'lingerMs',
   'durability',
   'flushIntervalMs',
-] as const)
-export type LogConfig = Pick<TopicConfig, (typeof LOG_CONFIG_NAMES)[number]>
+])
 
 /** Checks names, types and ranges of a topic's configuration; what is left out is not looked at. */
 export function checkTopicConfig(config: Partial<TopicConfig>, where = 'the topic'): void {
@@ -121,6 +124,7 @@ export function givenConfig(config: Partial<TopicConfig>): Partial<TopicConfig> 
   const names = TOPIC_CONFIG_NAMES.filter((name) => config[name] !== undefined)
   const given = Object.fromEntries(names.map((name) => [name, config[name]]))
   if (compression !== undefined) return { ...given, compressionLevel }
-  delete given['compressionLevel']
+  // Any other level is refused where it is checked.
+  if (compressionLevel === OWN_LEVEL) delete given['compressionLevel']
   return given
 }

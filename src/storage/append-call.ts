@@ -1,3 +1,4 @@
+import type { Compression } from '../codec/compression-choice.ts'
 import { OffsetConflictError } from '../errors.ts'
 import type { Durability } from '../types.ts'
 
@@ -11,6 +12,8 @@ export abstract class AppendCall {
   /** The log end offset that the caller saw; -1: any. */
   readonly expectedOffset: number
   readonly signal: AbortSignal | undefined
+  /** Of its records; undefined: the topic's. */
+  readonly compression: Compression | undefined
   /** Offset of the call's first record. */
   baseOffset = -1
   /** Number of records. */
@@ -20,10 +23,16 @@ export abstract class AppendCall {
   /** The log end offset where it was not the expected one. */
   conflictAt = -1
 
-  constructor(durability: Durability, expectedOffset: number, signal: AbortSignal | undefined) {
+  constructor(
+    durability: Durability,
+    expectedOffset: number,
+    signal: AbortSignal | undefined,
+    compression?: Compression,
+  ) {
     this.durability = durability
     this.expectedOffset = expectedOffset
     this.signal = signal
+    this.compression = compression
   }
 
   abstract acknowledged(): void

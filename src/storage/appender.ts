@@ -2,9 +2,10 @@
  * Appends to one partition, with group commit.
  *
  * A call's records are encoded when it is made. What was encoded in one turn of the event loop is written together, from a
- * microtask; at `disk` also what arrives while a sync is under way, so that the next sync covers all who wait:
+ * microtask; at `disk` also what arrives while a sync is under way, so that the next sync covers all who wait; with `lingerMs` what
+ * arrives within it, unless a batch is full before that, or somebody waits for the end of what waits:
  *
- *   1. encode       the batch is in the chunk, its offsets are given in the order of the calls
+ *   1. encode       the batch is in the chunk, its offsets are given in the order of the calls; for compressed ones see `Packing`
  *   2. write        one write of all batches that lie back to back          -> `os` calls are acknowledged
  *   3. index        entries for what now stands in the .log, in memory
  *   4. sync         one fdatasync                                           -> `disk` calls are acknowledged
@@ -29,12 +30,15 @@ import type { AppendTarget } from './append-target.ts'
 import type { PendingBatch } from './batch-gatherer.ts'
 import { BatchGatherer } from './batch-gatherer.ts'
 import type { StorageEnvironment } from './environment.ts'
+import { GroupWriter } from './group-writer.ts'
+import { IdleWaiters } from './idle-waiters.ts'
+import { Linger } from './linger.ts'
 import type { OffsetsAtOpen } from './log-offsets.ts'
 import { LogOffsets } from './log-offsets.ts'
 import { SyncRounds } from './sync-rounds.ts'
 import type { Tail } from './tail.ts'
 import { storageFailedError, undoWrite } from './write-failure.ts'
-import { groupBytes, groupForNow, isLarge, mustRollBefore, nextGroup } from './write-group.ts'
+import { isLarge, nextGroup } from './write-group.ts'
 
 const NOTHING: readonly PendingBatch[] = []
 
@@ -45,13 +49,17 @@ export class Appender {
   readonly #tail: Tail
   readonly #admission: Admission
   readonly #gatherer: BatchGatherer
+  readonly #writer: GroupWriter
   readonly #syncs: SyncRounds
   #config: TopicConfig
   /** Batches taken from the gatherer, being written. */
   #writing: readonly PendingBatch[] = NOTHING
   #isScheduled = false
   #isWriting = false
-  #idleWaiters: (() => void)[] = []
+  /** What is under way while `#isWriting`; never rejects. */
+  #work: Promise<void> | undefined
+  readonly #idle = new IdleWaiters(() => this.#isIdle())
+  readonly #linger: Linger
   /** Calls at `os` are among those that wait: they are not held back by a sync. */
   #hasEagerCalls = false
   #failure: LogError | undefined
@@ -77,12 +85,15 @@ export class Appender {
     this.#admission = new Admission(
       environment.room,
       (set, call, bytes) => this.#admit(set, call, bytes),
-      () => this.#wakeIdle(),
+      () => this.#idle.wake(),
     )
-    this.#gatherer = new BatchGatherer(target.name, tail, config, start.logEndOffset)
+    const { codecs, clock } = environment
+    this.#linger = new Linger(clock, () => this.#schedule())
+    this.#gatherer = new BatchGatherer(target.name, tail, codecs, config, start.logEndOffset)
+    this.#writer = new GroupWriter(target, environment, this.#gatherer, config)
     this.#syncs = new SyncRounds(target.name, {
       begin: () => ({ file: target.active.file, end: this.offsets.logEndOffset }),
-      begun: (round) => environment.clock.track?.(round),
+      begun: (round) => clock.track?.(round),
       ended: (end) => this.syncedUpTo(end),
       told: () => this.#drain(),
       failed: (error) => this.fail(error),
@@ -104,6 +115,7 @@ export class Appender {
   configure(config: TopicConfig): void {
     this.#config = config
     this.#gatherer.configure(config)
+    this.#writer.config = config
     this.#advance()
   }
 
@@ -113,6 +125,8 @@ export class Appender {
       return
     }
     this.#admission.enter(set, call, BatchGatherer.bound(set))
+    // It may be waiting for the room that they hold who wait for it.
+    if (this.#linger.isOn) this.#schedule()
   }
 
   /** Resolves when all that is written is on the disk; answers with the offset below which it is. */
@@ -124,10 +138,14 @@ export class Appender {
 
   /** Resolves when all calls made so far are written, or have failed; those that come meanwhile do not matter. */
   async written(): Promise<void> {
+    this.#hurry()
     await this.#environment.room.passed()
     const end = this.#gatherer.nextOffset
+    this.#hurry()
     // A failure takes the offsets back that it had given.
-    while (this.offsets.logEndOffset < end && this.#gatherer.nextOffset >= end) await nextTurn()
+    while (this.offsets.logEndOffset < end && this.#gatherer.nextOffset >= end) {
+      await (this.#work ?? nextTurn())
+    }
   }
 
   /** Waits for all calls made so far, then runs `seal`. Calls that come later are refused. */
@@ -146,33 +164,17 @@ export class Appender {
 
   /** Runs `section` while nothing is written: for rolls that are asked for, and for the close. */
   async exclusively<T>(section: () => Promise<T>): Promise<T> {
-    await this.#idle(() => {
+    const idle = this.#idle.reach(() => {
       this.#isWriting = true
     })
+    this.#schedule()
+    await idle
     try {
       if (this.#failure !== undefined) throw this.#failure
       return await section()
     } finally {
       this.#endWriting()
     }
-  }
-
-  /**
-   * Calls `reached` when nothing waits to be written and nothing is being written, in that very moment: who came to it
-   * by a promise would find the next calls there, again and again. Resolves after it.
-   */
-  #idle(reached: () => void): Promise<void> {
-    if (this.#isIdle()) {
-      reached()
-      return Promise.resolve()
-    }
-    return new Promise((resolve) => {
-      this.#idleWaiters.push(() => {
-        reached()
-        resolve()
-      })
-      this.#schedule()
-    })
   }
 
   /** The partition takes no more records; those that wait fail. */
@@ -183,7 +185,7 @@ export class Appender {
     this.#failPending(error)
     this.#syncs.fail(error)
     this.#target.failed(error)
-    this.#wakeIdle()
+    this.#idle.wake()
     return error
   }
 
@@ -222,6 +224,7 @@ export class Appender {
       return
     }
     if (call.durability === 'os') this.#hasEagerCalls = true
+    if (this.#config.lingerMs > 0) this.#linger.begin(this.#config.lingerMs)
     this.#schedule()
   }
 
@@ -237,24 +240,38 @@ export class Appender {
 
   #schedule(): void {
     if (this.#isScheduled || this.#isWriting) return
-    if (this.#syncs.isRunning && !this.#hasEagerCalls && this.#idleWaiters.length === 0) return
+    if (this.#syncs.isRunning && !this.#hasEagerCalls && this.#idle.isEmpty) return
+    if (this.#linger.isOn && this.#mayLinger()) return
     this.#isScheduled = true
     soon(this.#drainTask)
+  }
+
+  #mayLinger(): boolean {
+    return !this.#gatherer.hasFull && this.#admission.waiting === 0 && this.#idle.isEmpty
+  }
+
+  /** Nobody is to be waited for any more. */
+  #hurry(): void {
+    this.#linger.end()
+    if (!this.#gatherer.isEmpty) this.#schedule()
   }
 
   /** Writes what waits, at once where it can be; the rest goes on asynchronously. In a long turn all of it waits for the next. */
   #drain(): void {
     if (this.#isWriting || this.#failure !== undefined) return
+    if (this.#linger.isOn && this.#mayLinger()) return
     if (turnIsLong()) {
       this.#isScheduled = true
       setImmediate(this.#drainTask)
       return
     }
     this.#hasEagerCalls = false
+    this.#linger.end()
     this.#writing = this.#gatherer.take()
     try {
       for (let group = this.#groupForNow(); group !== undefined; group = this.#groupForNow()) {
-        this.#writeGroup(group)
+        this.#writer.writeNow(group)
+        this.#wrote(group)
         if (this.#writing.length === 0 || turnIsLong()) break
       }
     } catch (error) {
@@ -262,66 +279,37 @@ export class Appender {
       return
     }
     if (this.#writing.length > 0) this.#goOn(this.#drainSlowly())
-    else this.#wakeIdle()
+    else this.#idle.wake()
   }
 
   /** `work` never rejects: every failure is told to the calls that it concerns. */
   #goOn(work: Promise<void>): void {
     this.#isWriting = true
     this.#environment.clock.track?.(work)
-    void work.then(() => this.#endWriting())
+    this.#work = work.then(() => this.#endWriting())
   }
 
   async #drainSlowly(): Promise<void> {
     try {
       while (this.#writing.length > 0) {
         if (turnIsLong()) await nextTurn()
-        await this.#makeReady()
+        await this.#writer.makeReady(() => this.#writing)
         const { file } = this.#target.active
+        // Another partition's file may have closed this one, up to this very moment.
         while (!file.isReady()) await file.ready()
         const group = nextGroup(this.#writing, this.#target.active, this.#config)
-        if (isLarge(group)) await this.#writeLargeGroup(group)
-        else this.#writeGroup(group)
+        if (isLarge(group)) await this.#writer.writeLater(group)
+        else this.#writer.writeNow(group)
+        // Where all that waited has failed meanwhile, or the partition has, the calls have been told so.
+        if (group.length > 0 && this.#failure === undefined) this.#wrote(group)
       }
     } catch (error) {
       await this.#undo(error)
     }
   }
 
-  /** What has to be done before the first batch that waits can be written: repair, room for a handle, a roll. */
-  async #makeReady(): Promise<void> {
-    const { unsynced } = this.#environment
-    const target = this.#target
-    if (!target.isPrepared) await target.prepare()
-    if (unsynced.isFull()) await unsynced.flushed()
-    const { file } = target.active
-    while (!file.isReady()) await file.ready()
-    const first = this.#writing[0]
-    if (first === undefined || !mustRollBefore(target.active, first, this.#config)) return
-    await target.roll(first.baseOffset)
-  }
-
-  /** What can be written at once; undefined where there is nothing, or something has to be waited for. */
   #groupForNow(): readonly PendingBatch[] | undefined {
-    if (!this.#target.isPrepared || this.#environment.unsynced.isFull()) return undefined
-    return groupForNow(this.#writing, this.#target.active, this.#config)
-  }
-
-  #writeGroup(group: readonly PendingBatch[]): void {
-    const first = group[0]
-    if (first === undefined) return
-    const { file, sizeBytes } = this.#target.active
-    file.writeSync(first.chunk.buffer, first.start, groupBytes(group), sizeBytes)
-    this.#wrote(group)
-  }
-
-  async #writeLargeGroup(group: readonly PendingBatch[]): Promise<void> {
-    const first = group[0]
-    if (first === undefined) return
-    const { file, sizeBytes } = this.#target.active
-    await file.write(first.chunk.buffer, first.start, groupBytes(group), sizeBytes)
-    // Where the partition failed meanwhile, the calls have been told so.
-    if (this.#failure === undefined) this.#wrote(group)
+    return this.#writer.groupForNow(this.#writing)
   }
 
   #wrote(group: readonly PendingBatch[]): void {
@@ -364,9 +352,10 @@ export class Appender {
   }
 
   #failPending(error: LogError): void {
-    const failed = [...this.#writing, ...this.#gatherer.take()]
+    const failed = [...this.#writing, ...this.#gatherer.drop()]
     this.#writing = NOTHING
     this.#hasEagerCalls = false
+    this.#linger.end()
     this.#gatherer.resetTo(this.offsets.logEndOffset)
     let roomBytes = 0
     for (const batch of failed) {
@@ -379,21 +368,13 @@ export class Appender {
 
   #endWriting(): void {
     this.#isWriting = false
+    this.#work = undefined
     if (!this.#gatherer.isEmpty) this.#schedule()
-    this.#wakeIdle()
+    this.#idle.wake()
   }
 
   #isIdle(): boolean {
     const isWaiting = this.#admission.waiting > 0 || !this.#gatherer.isEmpty
     return !isWaiting && this.#writing.length === 0 && !this.#isWriting
-  }
-
-  /** One after another: who is woken may begin to write. */
-  #wakeIdle(): void {
-    while (this.#isIdle()) {
-      const wake = this.#idleWaiters.shift()
-      if (wake === undefined) return
-      wake()
-    }
   }
 }

@@ -1,10 +1,15 @@
 import { BATCH_HEADER_BYTES } from '../codec/batch.ts'
 import { BatchEncoder, encodedSizeBound } from '../codec/batch-encoder.ts'
+import type { Codecs } from '../codec/codecs.ts'
+import type { Compression } from '../codec/compression-choice.ts'
+import { compressionOf, NO_COMPRESSION } from '../codec/compression-choice.ts'
 import type { RecordSet } from '../codec/record-set.ts'
 import { MessageTooLargeError } from '../errors.ts'
 import type { TopicConfig } from '../types.ts'
 import type { AppendCall } from './append-call.ts'
+import { Packing } from './packing.ts'
 import type { Chunk, Tail } from './tail.ts'
+import { LARGEST_CHUNK_BYTES } from './tail.ts'
 
 const NO_CALLS: AppendCall[] = []
 
@@ -19,6 +24,8 @@ export class PendingBatch {
   maxTimestamp = 0
   /** What it holds of `PendingRoom`. */
   roomBytes = 0
+  /** It is being compressed, in a chunk of its own; see `place`. */
+  packing: Packing | undefined = undefined
 
   constructor(chunk: Chunk, baseOffset: number) {
     this.chunk = chunk
@@ -49,23 +56,32 @@ const NO_BATCHES: PendingBatch[] = []
 
 /**
  * Encodes the records of calls, in the order of the calls, into batches at the end of the tail. A call's records are
- * within one batch; calls that come before the batch is taken share it while it stays within the largest size.
+ * within one batch; calls that come before the batch is taken share it while it stays within the largest size, and while
+ * they want the same compression. Those to be compressed are encoded elsewhere, and placed there when they are: see `Packing`.
  */
 export class BatchGatherer {
   readonly #where: string
   readonly #tail: Tail
+  readonly #codecs: Codecs
   readonly #encoder = new BatchEncoder()
   #open: PendingBatch | undefined
   #closed: PendingBatch[] = NO_BATCHES
   #config: TopicConfig
+  /** Of calls that ask for none. */
+  #compression: Compression
+  /** Of the open batch, or the last one. */
+  #current: Compression
   #nextOffset: number
   /** Of the batches to come. */
   leaderEpoch = 0
 
-  constructor(where: string, tail: Tail, config: TopicConfig, nextOffset: number) {
+  constructor(where: string, tail: Tail, codecs: Codecs, config: TopicConfig, nextOffset: number) {
     this.#where = where
     this.#tail = tail
+    this.#codecs = codecs
     this.#config = config
+    this.#compression = compressionOf(config.compression, config.compressionLevel)
+    this.#current = this.#compression
     this.#nextOffset = nextOffset
   }
 
@@ -78,10 +94,16 @@ export class BatchGatherer {
     return this.#open === undefined && this.#closed.length === 0
   }
 
+  /** A batch waits that takes no more. */
+  get hasFull(): boolean {
+    return this.#closed.length > 0
+  }
+
   /** A change of configuration holds from the next batch on. */
   configure(config: TopicConfig): void {
     this.#closeBatch()
     this.#config = config
+    this.#compression = compressionOf(config.compression, config.compressionLevel)
   }
 
   /** The last batch that waits; what is judged after it can be attached to it. */
@@ -95,6 +117,8 @@ export class BatchGatherer {
    */
   add(set: RecordSet, call: AppendCall, now: number, roomBytes: number): void {
     if (roomBytes + BATCH_HEADER_BYTES > this.#largestBatchBytes) this.#refuseTooLarge(set, now)
+    const compression = call.compression ?? this.#compression
+    if (compression !== this.#current) this.#turnTo(compression)
     try {
       if (!this.#addTo(this.#batchFor(roomBytes), set, now)) {
         this.#closeBatch()
@@ -123,6 +147,42 @@ export class BatchGatherer {
     return taken
   }
 
+  /** As `take`, for who writes none of them. */
+  drop(): readonly PendingBatch[] {
+    const open = this.#open
+    // It would be compressed.
+    if (open === undefined || !this.#isLoose) return this.take()
+    this.#open = undefined
+    return [...this.take(), open]
+  }
+
+  /**
+   * Puts a batch that is compressed behind what is in memory; false while it is not compressed yet. Called in the order of the
+   * offsets. Throws `LogError` `COMPRESSION_FAILED`.
+   */
+  place(batch: PendingBatch): boolean {
+    const { packing, chunk: loose } = batch
+    if (packing === undefined) return true
+    const { sizeBytes } = packing
+    if (sizeBytes === undefined) return false
+    let chunk = this.#tail.chunkFor(sizeBytes)
+    if (this.#open?.chunk === chunk) {
+      // The open batch lies where this one would go.
+      this.#closeBatch()
+      chunk = this.#tail.chunkFor(sizeBytes)
+    }
+    packing.writeTo(chunk.buffer, chunk.end)
+    batch.packing = undefined
+    batch.chunk = chunk
+    batch.start = chunk.end
+    batch.end = chunk.end + sizeBytes
+    chunk.end = batch.end
+    chunk.unwritten += 1
+    loose.unwritten -= 1
+    this.#tail.giveBack(loose)
+    return true
+  }
+
   /** After a failed write: the next batch gets this offset. Only when nothing waits. */
   resetTo(nextOffset: number): void {
     this.#nextOffset = nextOffset
@@ -130,6 +190,16 @@ export class BatchGatherer {
 
   get #largestBatchBytes(): number {
     return Math.min(this.#config.maxMessageBytes, this.#config.segmentBytes)
+  }
+
+  /** Batches are compressed, and lie in chunks of their own until they are. */
+  get #isLoose(): boolean {
+    return this.#current !== NO_COMPRESSION
+  }
+
+  #turnTo(compression: Compression): void {
+    this.#closeBatch()
+    this.#current = compression
   }
 
   /** Encodes a call alone, to learn its size, where the bound of it is above the largest batch. */
@@ -166,21 +236,37 @@ export class BatchGatherer {
     const open = this.#open
     if (open === undefined) return this.#openBatch(bytes)
     if (open.chunk.buffer.length - encoder.end >= bytes) return open
-    const chunk = this.#tail.chunkFor(encoder.end - encoder.start + bytes)
+    const size = encoder.end - encoder.start + bytes
+    if (this.#isLoose && size > this.#looseBytes) {
+      this.#closeBatch()
+      return this.#openBatch(bytes)
+    }
+    const chunk = this.#chunkFor(size)
     encoder.moveTo(chunk.buffer, chunk.end)
     open.chunk.unwritten -= 1
     chunk.unwritten += 1
+    if (this.#isLoose) this.#tail.giveBack(open.chunk)
     open.chunk = chunk
     open.start = chunk.end
     return open
   }
 
   #openBatch(bytes: number): PendingBatch {
-    const chunk = this.#tail.chunkFor(bytes + BATCH_HEADER_BYTES)
+    const chunk = this.#chunkFor(bytes + BATCH_HEADER_BYTES)
     chunk.unwritten += 1
     this.#encoder.begin(chunk.buffer, chunk.end)
     this.#open = new PendingBatch(chunk, this.#nextOffset)
     return this.#open
+  }
+
+  #chunkFor(bytes: number): Chunk {
+    return this.#isLoose ? this.#tail.looseChunk(bytes) : this.#tail.chunkFor(bytes)
+  }
+
+  /** What calls may share: a batch that grows by a few bytes past a chunk of common size would cost one of its own. */
+  get #looseBytes(): number {
+    const largest = this.#largestBatchBytes
+    return largest < 2 * LARGEST_CHUNK_BYTES ? Math.min(largest, LARGEST_CHUNK_BYTES) : largest
   }
 
   #closeBatch(): void {
@@ -189,8 +275,11 @@ export class BatchGatherer {
     this.#open = undefined
     const { timestampType } = this.#config
     batch.maxTimestamp = this.#encoder.maxTimestamp
-    batch.end = this.#encoder.finish(batch.baseOffset, this.leaderEpoch, timestampType)
-    batch.chunk.end = batch.end
+    if (this.#isLoose) this.#pack(batch)
+    else {
+      batch.end = this.#encoder.finish(batch.baseOffset, this.leaderEpoch, timestampType)
+      batch.chunk.end = batch.end
+    }
     if (this.#closed.length === 0) this.#closed = [batch]
     else this.#closed.push(batch)
     if (timestampType !== 'LogAppendTime') return
@@ -198,8 +287,18 @@ export class BatchGatherer {
     for (const call of batch.calls) call.timestamp = batch.maxTimestamp
   }
 
+  #pack(batch: PendingBatch): void {
+    const { baseOffset, start, chunk } = batch
+    const { timestampType } = this.#config
+    batch.end = this.#encoder.end
+    const fields = this.#encoder.finishWithoutHeader(baseOffset, this.leaderEpoch, timestampType)
+    const records = chunk.buffer.subarray(start + BATCH_HEADER_BYTES, batch.end)
+    batch.packing = new Packing(this.#where, this.#codecs, this.#current, records, fields)
+  }
+
   #dropBatch(batch: PendingBatch): void {
     batch.chunk.unwritten -= 1
+    if (this.#isLoose) this.#tail.giveBack(batch.chunk)
     this.#open = undefined
   }
 

@@ -5,7 +5,7 @@ import type { Segment } from './segment.ts'
 
 /** Chunks grow by doubling from the first size to the largest, so that an idle partition costs little. */
 const FIRST_CHUNK_BYTES = 8 * 1024
-const LARGEST_CHUNK_BYTES = 1024 * 1024
+export const LARGEST_CHUNK_BYTES: number = 1024 * 1024
 /** Written chunks that a partition keeps beside the one it writes into. */
 const KEPT_CHUNKS = 2
 /** Of each size. */
@@ -145,6 +145,17 @@ export class Tail {
     this.#chunks.push(chunk)
     this.#cache.add(chunk, chunk.buffer.length)
     return chunk
+  }
+
+  /** A chunk that is read from nowhere, for a batch before it is compressed; `giveBack` ends its use. */
+  looseChunk(bytes: number): Chunk {
+    let size = SMALLEST_FREE_BYTES
+    while (size < bytes && size < LARGEST_CHUNK_BYTES) size *= 2
+    return new Chunk(this, this.#pool.take(Math.max(size, bytes)))
+  }
+
+  giveBack(loose: Chunk): void {
+    this.#pool.give(loose)
   }
 
   /** A batch in a chunk was written at `filePosition` of a segment; called in the order of the offsets. */

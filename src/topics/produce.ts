@@ -1,3 +1,6 @@
+import type { Codecs } from '../codec/codecs.ts'
+import type { Compression } from '../codec/compression-choice.ts'
+import { compressionOf } from '../codec/compression-choice.ts'
 import type { RecordSet } from '../codec/record-set.ts'
 import type { FailedPartition } from '../errors.ts'
 import { LogError, PartialProduceError } from '../errors.ts'
@@ -11,6 +14,7 @@ import type {
   Durability,
   ProduceRecord,
   RecordHeaders,
+  TopicConfig,
 } from '../types.ts'
 import { checkInteger, wrongType } from '../util/check.ts'
 import { checkPartition, choosePartition } from './partitioner.ts'
@@ -209,7 +213,12 @@ class RecordCall extends AppendCall {
     resolve: (acknowledgement: Acknowledgement) => void,
     reject: (error: Error) => void,
   ) {
-    super(options.durability ?? target.durability, options.expectedOffset ?? -1, options.signal)
+    super(
+      options.durability ?? target.durability,
+      options.expectedOffset ?? -1,
+      options.signal,
+      compressionFor(options),
+    )
     this.#partition = partition
     this.#resolve = resolve
     this.#reject = reject
@@ -235,7 +244,12 @@ class BatchCall extends AppendCall {
     partition: number,
     outcome: Outcome,
   ) {
-    super(options.durability ?? target.durability, options.expectedOffset ?? -1, options.signal)
+    super(
+      options.durability ?? target.durability,
+      options.expectedOffset ?? -1,
+      options.signal,
+      compressionFor(options),
+    )
     this.#partition = partition
     this.#outcome = outcome
   }
@@ -255,6 +269,24 @@ class BatchCall extends AppendCall {
   failed(error: Error): void {
     this.#outcome.failed({ partition: this.#partition, error })
   }
+}
+
+function compressionFor(options: ResolvedProduceOptions): Compression | undefined {
+  const { compression, compressionLevel } = options
+  return compression === undefined ? undefined : compressionOf(compression, compressionLevel)
+}
+
+/**
+ * Throws LogError UNSUPPORTED_CODEC where records cannot be compressed as the call, or else its topic, wants it: before they
+ * have an offset.
+ */
+export function requireCodec(
+  codecs: Codecs,
+  options: ResolvedProduceOptions,
+  config: Pick<TopicConfig, 'compression'>,
+): void {
+  const type = options.compression ?? config.compression
+  if (type !== 'none') codecs.check(compressionOf(type).codec)
 }
 
 /** Gathers what the partitions of one call answer. */

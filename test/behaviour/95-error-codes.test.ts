@@ -205,6 +205,17 @@ const SCENARIOS: Record<LogErrorCode, Scenario> = {
       return records[0]?.value
     },
   },
+  COMPRESSION_FAILED: {
+    retryable: true,
+    run: async () => {
+      const compress = (): never => {
+        throw new Error('no compression today')
+      }
+      const gzip = { compress, decompress: (bytes: Uint8Array) => bytes }
+      await using log = await open(place(), { topics: { events: {} }, codecs: { gzip } })
+      await log.produce('events', { value: 1 }, { compression: 'gzip' })
+    },
+  },
   DISK_FULL: {
     retryable: true,
     run: async () => {
