@@ -379,6 +379,27 @@ describe('a broker’s directory', () => {
     })
   }
 
+  test('restarted without its clean marker begins epoch 5, behind 0, 2 and 4', async (t) => {
+    const expected = await loadExpected('restarted')
+    const directory = await copyFixture('restarted', t)
+    const file = join(directory, 'reopened-0', FILE)
+    const before = await readFile(file, 'utf8')
+    await unlink(join(directory, '.kafka_cleanshutdown'))
+    await using log = await openFixture(directory, expected)
+    assert.equal(await epochOf(log, 'reopened'), 5)
+    assert.equal(await readFile(file, 'utf8'), before)
+    const value = Buffer.from('ours')
+    const { offset } = await log.produce('reopened', { value, partition: 0 })
+    assert.equal(await readFile(file, 'utf8'), `${before}5 ${offset}\n`.replace('\n3\n', '\n4\n'))
+    const ends = [1, 3, 4, 5].map((epoch) => endOf(log, epoch, 'reopened'))
+    assert.deepEqual(await Promise.all(ends), [
+      [0, 28],
+      [2, 53],
+      [4, offset],
+      [5, offset + 1],
+    ])
+  })
+
   for (const set of ['unclean', 'torn-tail', 'zero-tail', 'flipped-byte'] as const) {
     test(`${set} begins a term above its epochs, as after any crash`, async (t) => {
       const expected = await loadExpected(set)
