@@ -49,7 +49,8 @@ export function originOf(thrown: unknown): unknown {
 export function messageOf(thrown: unknown): string {
   const error = asError(thrown)
   const { cause } = error
-  if (cause === undefined || error instanceof Trouble) return error.message
+  const isWhole = error instanceof Trouble || error instanceof UsageError
+  if (cause === undefined || isWhole) return error.message
   const reason = messageOf(cause)
   return error.message.includes(reason) ? error.message : `${error.message}: ${reason}`
 }

@@ -1,5 +1,5 @@
 /** Sends records to a topic, a batch at a time. */
-import type { BatchAcknowledgement, Durability, RecordHeaders } from '../index.ts'
+import type { BatchAcknowledgement, Durability, ProduceOptions, RecordHeaders } from '../index.ts'
 import { LogError, PartialProduceError } from '../index.ts'
 import { messageOf, Trouble } from './errors.ts'
 import type { RawLog } from './log-directory.ts'
@@ -14,9 +14,8 @@ const BATCH_HEADER_BYTES = 61
 
 export interface SenderOptions {
   readonly topic: string
-  /** For records that name none. */
-  readonly partition: number | undefined
-  readonly durability: Durability | undefined
+  /** Of all calls. */
+  readonly produce: ProduceOptions
   /** The largest batch that the topic takes. */
   readonly maxBatchBytes: number
   /** Called when a batch could not be written: nothing more will be. */
@@ -121,13 +120,9 @@ export class RecordSender {
     first: number,
     last: number,
   ): Promise<void> {
-    const { topic, partition, durability } = this.#options
+    const { topic, produce } = this.#options
     try {
-      const acknowledged = await this.#log.produce(topic, records, {
-        ...(partition === undefined ? {} : { partition }),
-        ...(durability === undefined ? {} : { durability }),
-      })
-      this.#count(acknowledged)
+      this.#count(await this.#log.produce(topic, records, produce))
     } catch (error) {
       if (error instanceof PartialProduceError) {
         this.#count(error.acknowledged as readonly BatchAcknowledgement[])

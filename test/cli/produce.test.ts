@@ -1,5 +1,6 @@
 // produce: lines of standard input as records.
 import assert from 'node:assert/strict'
+import type { Readable } from 'node:stream'
 import { PassThrough } from 'node:stream'
 import { suite, test } from 'node:test'
 import { Interrupted } from '../../src/cli/errors.ts'
@@ -114,6 +115,18 @@ suite('produce', () => {
     })
     assert.equal(exitCode, 1)
     assert.equal(stderr, 'brokerless: t has no partition 3; it has 3\n')
+  })
+
+  test('compresses what it appends', async () => {
+    const made = await given({ t: { value: 'string' }, u: { value: 'string' } })
+    const lines = Array.from({ length: 500 }, (_, n) => `a line like many others, ${n % 7}\n`)
+    const input = (): Readable => inputOf(lines.join(''))
+    await made.run(['produce', 't'], { input: input() })
+    const args = ['produce', 'u', '--compression', 'gzip', '--compression-level', '9']
+    assert.equal((await made.run(args, { input: input() })).exitCode, 0)
+    const [plain, compressed] = JSON.parse((await made.run(['topics', '--json'])).stdout)
+    assert.ok(compressed.sizeBytes < plain.sizeBytes / 5)
+    assert.equal((await made.run(['cat', 'u'])).stdout, lines.join(''))
   })
 
   test('gathers lines into batches, as large as the topic takes', async () => {
@@ -239,6 +252,18 @@ suite('produce refuses', () => {
     ],
     [['--delimiter', ''], "produce: --delimiter is ''; it must be at least one character"],
     [['--durability', 'memory'], "produce: --durability is 'memory'; it must be disk or os"],
+    [
+      ['--compression', 'gip'],
+      "produce: --compression is 'gip'; it must be none, gzip, snappy, lz4 or zstd",
+    ],
+    [
+      ['--compression', 'gzip', '--compression-level', '10'],
+      'produce: --compression-level is 10; it must be an integer from 1 to 9',
+    ],
+    [
+      ['--compression-level', '1'],
+      'produce: --compression-level is 1; it needs compression beside it',
+    ],
     [['--partition', '-1'], "produce: --partition is '-1'; it must be an integer of at least 0"],
   ] as const) {
     test(`${args.join(' ')}, before anything is opened`, async () => {

@@ -1,4 +1,5 @@
-import type { Durability, TopicDescription } from '../../index.ts'
+import type { Durability, ProduceOptions, TopicDescription } from '../../index.ts'
+import { COMPRESSION_TYPES, resolveProduceOptions } from '../../options.ts'
 import type { Command, CommandContext } from '../command.ts'
 import { EXIT_OK, messageOf, Trouble, UsageError } from '../errors.ts'
 import { BREAK_LOCK_OPTION, DIR_OPTION } from '../help.ts'
@@ -49,6 +50,16 @@ export const produce: Command = {
       value: 'LEVEL',
       summary: "disk or os (default: the topic's); at the end all is synced in any case",
     },
+    {
+      name: 'compression',
+      value: 'TYPE',
+      summary: `${COMPRESSION_TYPES.join(', ')} (default: the topic's)`,
+    },
+    {
+      name: 'compression-level',
+      value: 'N',
+      summary: "1 to 9 of gzip, 1 to 22 of zstd (default: the codec's own)",
+    },
     { name: 'create', summary: 'Create the topic, and the directory, where they are missing' },
     { name: 'partitions', value: 'N', summary: 'With --create: how many (default: 1)' },
     {
@@ -83,13 +94,13 @@ async function run(context: CommandContext): Promise<number> {
   await using log = await openFor(context, topic)
   const description = await topicToFill(context, log, topic)
   const { partitions } = description
-  if (request.partition !== undefined && request.partition >= partitions.length) {
-    throw new Trouble(`${topic} has no partition ${request.partition}; it has ${partitions.length}`)
+  const { partition = 0 } = request.produce
+  if (partition >= partitions.length) {
+    throw new Trouble(`${topic} has no partition ${partition}; it has ${partitions.length}`)
   }
   const sender = new RecordSender(log, {
     topic,
-    partition: request.partition,
-    durability: request.durability,
+    produce: request.produce,
     maxBatchBytes: Math.min(description.config.maxMessageBytes, description.config.segmentBytes),
     // Who waits for the next line of a terminal would not see it before that.
     onFailure: () => void context.input.destroy(),
@@ -115,8 +126,7 @@ interface Request {
   readonly delimiter: Buffer
   /** Lines without anything in them are no records. */
   readonly skipsEmpty: boolean
-  readonly partition: number | undefined
-  readonly durability: Durability | undefined
+  readonly produce: ProduceOptions
   parserFor(topic: TopicDescription): RecordParser
 }
 
@@ -142,8 +152,7 @@ function requestOf({ options }: CommandContext): Request {
   return {
     delimiter,
     skipsEmpty: isJson,
-    partition: options.integer('partition', 0),
-    durability: options.choice('durability', DURABILITIES),
+    produce: produceOptions(options),
     parserFor({ name, serializer, config, partitions }) {
       const rule = {
         topic: name,
@@ -154,6 +163,24 @@ function requestOf({ options }: CommandContext): Request {
       if (isJson) return jsonParser(rule)
       return lineParser(rule, separator, key === undefined ? null : Buffer.from(key))
     },
+  }
+}
+
+function produceOptions(options: CommandContext['options']): ProduceOptions {
+  const given = {
+    partition: options.integer('partition', 0),
+    durability: options.choice('durability', DURABILITIES),
+    compression: options.choice('compression', COMPRESSION_TYPES),
+    compressionLevel: options.integer('compression-level', 1),
+  }
+  const named = Object.entries(given).filter(([, value]) => value !== undefined)
+  const chosen: ProduceOptions = Object.fromEntries(named)
+  try {
+    resolveProduceOptions(chosen)
+    return chosen
+  } catch (error) {
+    const message = messageOf(error).replace('compressionLevel', '--compression-level')
+    throw new UsageError(`produce: ${message}`, { cause: error })
   }
 }
 
