@@ -4,6 +4,7 @@ import { readdir } from 'node:fs/promises'
 import path from 'node:path'
 import type { Broker } from './broker.ts'
 import type { Judge, NewTopic } from './judge.ts'
+import { brokerConfigOf, DECLARATIONS } from './kinds.ts'
 
 const CLEAN_MARKER = '.kafka_cleanshutdown'
 const RECOVERY_POINTS = 'recovery-point-offset-checkpoint'
@@ -21,6 +22,17 @@ export type Trust = 'trusting' | 'recovering'
 export interface AdoptedTopic extends NewTopic {
   /** The log directory that its partitions are in. */
   readonly from: string
+}
+
+/** The topics of a log of all kinds. */
+export const adoptedTopics = (from: string): AdoptedTopic[] =>
+  Object.entries(DECLARATIONS).map(([name, { partitions = 1 }]) => {
+    return { name, partitions, config: brokerConfigOf(name), from }
+  })
+
+/** A group's partition depends on how many there are: the broker's `offsets.topic.num.partitions` must say the same. */
+export const offsetsTopic = (from: string, partitions: number): AdoptedTopic => {
+  return { name: '__consumer_offsets', partitions, config: { 'cleanup.policy': 'compact' }, from }
 }
 
 type Line = readonly [name: string, line: string]

@@ -14,11 +14,14 @@ const START_MS = 60_000
 const STOP_MS = 60_000
 /** Another process may take a port that was free a moment ago. */
 const TRIES = 3
+const DROPPED_EPOCHS =
+  /LeaderEpochCache (\S+)\] New epoch entry .* caused truncation of conflicting entries/
 /**
  * Its controller says so at every start. And where the log start is inside a batch and no high watermark is known, it first takes the
  * log start for it, then goes back to that batch's base offset.
  */
 const MEANINGLESS = [
+  DROPPED_EPOCHS,
   /Performing controller activation/,
   /Non-monotonic update of high watermark from \(offset=\d+, segment=\[-1:-1\]\)/,
 ]
@@ -90,7 +93,16 @@ export class Broker {
     return this.#said
   }
 
-  /** Warnings and errors that it has logged since it was last started, a line each, save those that mean nothing. */
+  /**
+   * Partitions whose leader epochs it has dropped from its cache, with a warning, since it was last started: they were not below
+   * the one that it starts with.
+   */
+  get droppedEpochs(): string[] {
+    const pattern = new RegExp(DROPPED_EPOCHS, 'g')
+    return Array.from(this.#said.matchAll(pattern), ([, name]) => name ?? '').sort()
+  }
+
+  /** Warnings and errors that it has logged since it was last started, a line each, save `droppedEpochs` and what means nothing. */
   get complaints(): string[] {
     const lines = this.#said.split('\n').filter((line) => /\b(?:WARN|ERROR|FATAL)\b/.test(line))
     return lines.filter((line) => !MEANINGLESS.some((pattern) => pattern.test(line)))

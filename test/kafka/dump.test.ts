@@ -1,44 +1,18 @@
 // Kafka's tools read what this library writes without one complaint: after a random run, and after kills.
 import assert from 'node:assert/strict'
-import { spawn } from 'node:child_process'
-import { once } from 'node:events'
 import path from 'node:path'
-import { createInterface } from 'node:readline'
 import { test } from 'node:test'
-import { randomInteger, seededRandom } from '../support/random.ts'
 import { expectDump } from './expectations.ts'
 import { dumpDirectories, verifyIndexes } from './kafka-tools.ts'
+import { writeAndKill } from './killed-writer.ts'
 import { Acknowledgements, openRandomLog, writeTerm } from './random-run.ts'
 import type { Seen } from './records.ts'
 import { readLog } from './records.ts'
-import { endWithThisFile, scratchDirectory } from './scratch.ts'
+import { scratchDirectory } from './scratch.ts'
 import { SEED } from './seed.ts'
 
 const BURSTS = 300
 const KILLS = 6
-const CHILD = path.join(import.meta.dirname, 'writing-child.ts')
-
-/** Has a child write into the directory, kills it after so many acknowledgements, and answers with them. */
-async function writeAndKill(directory: string, seed: number): Promise<Acknowledgements> {
-  const args = ['--import', 'tsx', CHILD, directory, String(seed)]
-  const { NODE_TEST_CONTEXT: _, ...env } = process.env
-  const child = spawn(process.execPath, args, { env, stdio: ['ignore', 'pipe', 'inherit'] })
-  endWithThisFile(child)
-  const ended = once(child, 'exit')
-  const killAfter = 20 + randomInteger(seededRandom(seed), 400)
-  const acknowledged = new Acknowledgements()
-  let calls = 0
-  for await (const line of createInterface({ input: child.stdout })) {
-    // The kill may cut off the last line.
-    if (!line.endsWith('}')) break
-    acknowledged.add(JSON.parse(line))
-    calls += 1
-    if (calls === killAfter) child.kill('SIGKILL')
-  }
-  await ended
-  assert.ok(calls >= killAfter, `the child ended after ${calls} calls`)
-  return acknowledged
-}
 
 /** Opens the log, which tells whether it was closed, and reads all of it. */
 async function reopen(directory: string, isClean: boolean): Promise<Seen> {
@@ -71,7 +45,8 @@ test(`each state that a kill and a reopen left is sound to Kafka (seed ${SEED})`
   const states: { directory: string; seen: Seen }[] = []
   for (let kill = 0; kill < KILLS; kill += 1) {
     const directory = scratchDirectory('kill')
-    const acknowledged = await writeAndKill(directory, SEED + kill)
+    const acknowledged = new Acknowledgements()
+    await writeAndKill(directory, SEED + kill, acknowledged)
     const seen = await reopen(directory, false)
     acknowledged.expectIn(seen, { wasKilled: true })
     states.push({ directory, seen })

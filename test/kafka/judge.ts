@@ -62,6 +62,10 @@ interface Questions {
     { times: Readonly<Record<string, readonly number[]>> },
     Record<string, (number | null)[]>,
   ]
+  epochEnds: [
+    { epochs: Readonly<Record<string, number>> },
+    Record<string, [leaderEpoch: number, endOffset: number][]>,
+  ]
   latestByMaxTimestamp: [
     { partitions: readonly string[] },
     Record<string, { offset: number; timestamp: number }>,

@@ -1,6 +1,6 @@
 /** What Kafka's clients find on a broker, against what a reader of ours found in the same files. */
 import assert from 'node:assert/strict'
-import type { GroupOffset } from '../../src/index.ts'
+import type { EpochEndOffset, GroupOffset } from '../../src/index.ts'
 import { randomInteger } from '../support/random.ts'
 import type { ConsumedPartition, Isolation, Judge, JudgedOffsets } from './judge.ts'
 import type { ByteLog, Seen, SeenPartition, SeenRecord, SentRecord } from './records.ts'
@@ -18,6 +18,11 @@ export async function consumeAll(
   isolation: Isolation = 'read_uncommitted',
 ): Promise<ReadonlyMap<string, ConsumedPartition>> {
   return new Map(Object.entries(await judge.ask('consume', { partitions: [...names], isolation })))
+}
+
+function partitionOf(name: string): { topic: string; partition: number } {
+  const dash = name.lastIndexOf('-')
+  return { topic: name.slice(0, dash), partition: Number(name.slice(dash + 1)) }
 }
 
 /** Times before, at, between and after those of a partition's records. */
@@ -59,8 +64,7 @@ async function lookUpTimes(log: ByteLog, seen: Seen, random: () => number): Prom
   const times: Record<string, number[]> = {}
   const offsets: Record<string, (number | null)[]> = {}
   for (const [name, partition] of seen) {
-    const dash = name.lastIndexOf('-')
-    const at = { topic: name.slice(0, dash), partition: Number(name.slice(dash + 1)) }
+    const at = partitionOf(name)
     const asked = timesFor(partition, random)
     const answers: (number | null)[] = []
     for (const timestamp of asked) {
@@ -119,13 +123,35 @@ export interface OurView {
   readonly seen: Seen
   readonly lookups: Lookups
   readonly groups: JudgedOffsets
+  /** By partition: where each leader epoch from 0 on ends, up to the last one that has records. */
+  readonly epochs: Readonly<Record<string, readonly EpochEndOffset[]>>
+}
+
+/** Asks a log where the epochs of all its partitions end. */
+async function askEpochs(log: ByteLog, seen: Seen): Promise<Record<string, EpochEndOffset[]>> {
+  const epochs: Record<string, EpochEndOffset[]> = {}
+  for (const name of seen.keys()) {
+    const { topic, partition } = partitionOf(name)
+    const ends: EpochEndOffset[] = []
+    for (let leaderEpoch = 0; ; leaderEpoch += 1) {
+      const end = await log.endOffsetForEpoch(topic, { partition, leaderEpoch })
+      if (end === undefined) break
+      ends.push(end)
+    }
+    // One that was begun and has no record yet gives way to the broker's own.
+    const [before, last] = ends.slice(-2)
+    const isEmpty = last !== undefined && before?.endOffset === last.endOffset
+    epochs[name] = isEmpty && before?.leaderEpoch !== last.leaderEpoch ? ends.slice(0, -1) : ends
+  }
+  return epochs
 }
 
 /** Everything that a reader of ours can ask for. */
 export async function viewOf(log: ByteLog, random: () => number): Promise<OurView> {
   const seen = await readLog(log)
   const lookups = await lookUpTimes(log, seen, random)
-  return { seen, lookups, groups: await committedOffsets(log) }
+  const groups = await committedOffsets(log)
+  return { seen, lookups, groups, epochs: await askEpochs(log, seen) }
 }
 
 /** The latest record, which a broker finds by its time indexes. */
@@ -156,13 +182,23 @@ function expectRisingEpochs(consumed: ReadonlyMap<string, ConsumedPartition>): v
   }
 }
 
+/** A broker knows the same epochs, and those of its own behind them. */
+async function expectSameEpochs(judge: Judge, epochs: OurView['epochs']): Promise<void> {
+  const counts = Object.entries(epochs).map(([name, ends]) => [name, ends.length] as const)
+  const answers = await judge.ask('epochEnds', { epochs: Object.fromEntries(counts) })
+  for (const [name, ends] of Object.entries(epochs)) {
+    const ours = ends.map(({ leaderEpoch, endOffset }) => [leaderEpoch, endOffset])
+    assert.deepEqual(answers[name] ?? [], ours, `${name}: ends of epochs`)
+  }
+}
+
 /**
- * A broker on the same files gives out the same records at the same offsets, finds times and knows the groups.
+ * A broker on the same files gives out the same records at the same offsets, finds times, and knows epochs and groups.
  * Answers with what its consumer was given.
  */
 export async function expectKafkasViewIs(
   judge: Judge,
-  { seen, lookups, groups }: OurView,
+  { seen, lookups, groups, epochs }: OurView,
   deleted: Deleted,
 ): Promise<ReadonlyMap<string, ConsumedPartition>> {
   const consumed = await consumeAll(judge, seen.keys())
@@ -170,6 +206,7 @@ export async function expectKafkasViewIs(
   expectRisingEpochs(consumed)
   await expectSameLookups(judge, lookups, deleted)
   await expectLatestRecords(judge, seen, deleted)
+  await expectSameEpochs(judge, epochs)
   assert.deepEqual(await judge.ask('groupOffsets', {}), groups)
   return consumed
 }

@@ -65,6 +65,7 @@ public final class Judge {
     commands.put("deleteRecords", this::deleteRecords);
     commands.put("consume", this::consume);
     commands.put("offsetsForTimes", this::offsetsForTimes);
+    commands.put("epochEnds", this::epochEnds);
     commands.put("latestByMaxTimestamp", this::latestByMaxTimestamp);
     commands.put("produce", this::produce);
     commands.put("transaction", this::transaction);
@@ -226,8 +227,7 @@ public final class Judge {
     try (KafkaConsumer<byte[], byte[]> consumer = consumer(Map.of())) {
       for (int index = 0; index < most; index += 1) {
         Map<TopicPartition, Long> question = new HashMap<>();
-        for (var each = times.fields(); each.hasNext(); ) {
-          var entry = each.next();
+        for (var entry : times.properties()) {
           if (index < entry.getValue().size()) {
             question.put(Json.partition(entry.getKey()), entry.getValue().get(index).asLong());
           }
@@ -238,6 +238,23 @@ public final class Judge {
           else answers.add(found.offset());
         });
       }
+    }
+    return all;
+  }
+
+  /** {"epochs": {partition: how many}}: where each epoch from 0 on ends, as [epoch, offset]. */
+  private JsonNode epochEnds(JsonNode request) throws Exception {
+    JsonNode counts = request.get("epochs");
+    ObjectNode all = Json.MAPPER.createObjectNode();
+    int most = 0;
+    for (JsonNode each : counts) most = Math.max(most, each.asInt());
+    for (int epoch = 0; epoch < most; epoch += 1) {
+      Map<TopicPartition, Integer> question = new HashMap<>();
+      for (var entry : counts.properties()) {
+        if (epoch < entry.getValue().asInt()) question.put(Json.partition(entry.getKey()), epoch);
+      }
+      EpochQuestion.ask(bootstrap, question, (partition, end) ->
+          all.withArray("/" + partition).addArray().add(end.leaderEpoch()).add(end.endOffset()));
     }
     return all;
   }
@@ -330,8 +347,7 @@ public final class Judge {
   /** {"group": …, "offsets": {partition: {offset, metadata, leaderEpoch}}}. */
   private JsonNode commit(JsonNode request) throws Exception {
     Map<TopicPartition, OffsetAndMetadata> offsets = new HashMap<>();
-    for (var each = request.get("offsets").fields(); each.hasNext(); ) {
-      var entry = each.next();
+    for (var entry : request.get("offsets").properties()) {
       JsonNode to = entry.getValue();
       int epoch = to.get("leaderEpoch").asInt();
       Optional<Integer> leaderEpoch = epoch < 0 ? Optional.empty() : Optional.of(epoch);
