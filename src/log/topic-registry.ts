@@ -330,9 +330,11 @@ function codecOf(stored: StoredTopic, declared: ResolvedDeclaration | undefined)
     declared?.serializer ??
     (stored.serializer === undefined ? undefined : builtInSerializer(stored.serializer)) ??
     bytes
+  // What a declaration says of a foreign topic's keys is stored, save by who only reads.
+  const isForeign = stored.serializer === undefined
   return {
     name: stored.name,
-    key: stored.key,
+    key: (isForeign ? declared?.key : undefined) ?? stored.key,
     requiresKey: isCompacted({ ...TOPIC_CONFIG_DEFAULTS, ...stored.config }),
     serializer,
     schema: declared?.schema,

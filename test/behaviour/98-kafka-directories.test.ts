@@ -3,7 +3,7 @@
 import assert from 'node:assert/strict'
 import { mkdtemp, readdir, readFile, unlink } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
-import { join } from 'node:path'
+import { join, relative } from 'node:path'
 import type { TestContext } from 'node:test'
 import { describe, test } from 'node:test'
 import type { DamagedRegion, LogRecord } from '../../src/index.ts'
@@ -40,6 +40,15 @@ const CLOSED_SETS: readonly FixtureSet[] = [
   'transactions-v1',
 ]
 
+/** Every file's bytes, by its path. */
+async function contentOf(directory: string): Promise<Map<string, string>> {
+  const entries = await readdir(directory, { recursive: true, withFileTypes: true })
+  const files = entries.filter((entry) => entry.isFile())
+  const paths = files.map((file) => relative(directory, join(file.parentPath, file.name))).sort()
+  const read = async (file: string) => [file, await readFile(join(directory, file), 'hex')] as const
+  return new Map(await Promise.all(paths.map(read)))
+}
+
 for (const set of CLOSED_SETS) {
   describe(`the directory ${set}, which a broker closed`, () => {
     test('is read as Kafka reads it', async (t) => {
@@ -47,6 +56,16 @@ for (const set of CLOSED_SETS) {
       await using log = await open(await copyFixture(set, t), expected)
       assert.deepEqual([log.recovery.clean, log.recovery.scannedBytes], [true, 0])
       await expectKafkasView(log, expected)
+    })
+
+    test('is read so by who only reads, and stays as it is', async (t) => {
+      const expected = await loadExpected(set)
+      const directory = await copyFixture(set, t)
+      {
+        await using log = await open(directory, expected, undefined, { readOnly: true })
+        await expectKafkasView(log, expected)
+      }
+      assert.deepEqual(await contentOf(directory), await contentOf(fixtureDirectory(set)))
     })
 
     test('is read so without its indexes and snapshots, and once more when they are built', async (t) => {

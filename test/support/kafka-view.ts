@@ -3,7 +3,7 @@ import assert from 'node:assert/strict'
 import { createHash } from 'node:crypto'
 import { readdir, unlink } from 'node:fs/promises'
 import { join } from 'node:path'
-import type { LogRecord, TopicDeclaration } from '../../src/index.ts'
+import type { LogOptions, LogRecord, TopicDeclaration } from '../../src/index.ts'
 import { CorruptLogError, Log } from '../../src/index.ts'
 import { ManualClock } from '../../src/testing/index.ts'
 import type { Expected, ExpectedPartition, ExpectedRecord } from './fixtures.ts'
@@ -48,11 +48,16 @@ export function open(
   directory: string,
   { topics }: Expected,
   now: number = BROKER_TIME_MS,
+  options: Pick<LogOptions, 'readOnly'> = {},
 ): Promise<Log> {
   const names = Object.keys(topics).filter((name) => name !== OFFSETS_TOPIC)
   const declared = names.map((name) => [name, declarationOf(topics[name]?.config ?? {})] as const)
   const clock = new ManualClock(now)
-  return Log.open(directory, { clock, topics: Object.fromEntries(declared) }) as Promise<Log>
+  return Log.open(directory, {
+    ...options,
+    clock,
+    topics: Object.fromEntries(declared),
+  }) as Promise<Log>
 }
 
 export async function removeFiles(directory: string, suffixes: readonly string[]): Promise<void> {
