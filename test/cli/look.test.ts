@@ -228,6 +228,31 @@ suite('groups', () => {
     )
   })
 
+  test('lists the others beside one whose metadata cannot be read', async () => {
+    const { fill, run, fileSystem } = logAndCommands()
+    const group = (name: string): string => `\0\u0002\0\u0004${name}`
+    await fill({ topics: { o: { value: 'bytes' } } }, async (log) => {
+      await log.produce('o', { key: group('bad!'), value: Buffer.from([0, 99]) })
+      const empty = [
+        0, 3, 0, 0, 0, 0, 0, 1, 0xff, 0xff, 0xff, 0xff, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0,
+      ]
+      await log.produce('o', { key: group('good'), value: Buffer.from(empty) })
+    })
+    await fileSystem.rename('/data/o-0', '/data/__consumer_offsets-0')
+    await fileSystem.unlink('/data/brokerless.json')
+    const listed = JSON.parse((await run(['groups', '--json'])).stdout)
+    assert.deepEqual(
+      listed.map((each: Record<string, unknown>) => [each['group'], each['state']]),
+      [
+        ['bad!', 'Unreadable'],
+        ['good', 'Empty'],
+      ],
+    )
+    const { exitCode, stderr } = await run(['groups', 'bad!'])
+    assert.equal(exitCode, 1)
+    assert.match(stderr, /^brokerless: __consumer_offsets-0, offset 0: the value cannot be decoded/)
+  })
+
   test('tells of the groups of a broker what Kafka says of them', async () => {
     const { groups = {} } = await loadExpected('offsets')
     const dir = ['--dir', fixtureDirectory('offsets')]

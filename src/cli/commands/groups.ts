@@ -1,9 +1,11 @@
 import type { GroupDescription, GroupLag, GroupMember, PartitionLag } from '../../index.ts'
+import { LogError } from '../../index.ts'
 import type { Command, CommandContext } from '../command.ts'
 import { EXIT_OK } from '../errors.ts'
 import { describedGroup } from '../groups.ts'
 import { DIR_OPTION } from '../help.ts'
 import { jsonDocument } from '../json.ts'
+import type { RawLog } from '../log-directory.ts'
 import { openToRead } from '../log-directory.ts'
 import type { Column } from '../table.ts'
 import { formatFields, formatTable } from '../table.ts'
@@ -63,7 +65,7 @@ async function run(context: CommandContext): Promise<number> {
   }
   const summaries: Summary[] = []
   for (const each of await log.groups()) {
-    summaries.push(summaryOf(await log.describeGroup(each), await log.lag(each)))
+    summaries.push(await summaryOf(log, each))
   }
   if (options.flag('json')) output.write(jsonDocument(summaries))
   else output.write(formatTable(LIST_COLUMNS, summaries.map(rowOf), output.columns))
@@ -80,16 +82,24 @@ interface Summary {
   readonly lagMs: number
 }
 
-function summaryOf(description: GroupDescription, { lagRecords, lagMs }: GroupLag): Summary {
-  const { group, state, protocolType, members, offsets } = description
-  return {
-    group,
-    state,
-    protocolType,
-    members: members.length,
-    partitions: offsets.length,
-    lagRecords,
-    lagMs,
+async function summaryOf(log: RawLog, group: string): Promise<Summary> {
+  const { lagRecords, lagMs } = await log.lag(group)
+  const { state, protocolType, members } = await described(log, group)
+  const partitions = (await log.committedOffsets(group)).length
+  return { group, state, protocolType, members: members.length, partitions, lagRecords, lagMs }
+}
+
+/** One group whose metadata cannot be read keeps nobody from seeing the others. */
+async function described(
+  log: RawLog,
+  group: string,
+): Promise<{ readonly state: string; readonly protocolType: string; readonly members: unknown[] }> {
+  try {
+    const { state, protocolType, members } = await log.describeGroup(group)
+    return { state, protocolType, members: [...members] }
+  } catch (error) {
+    if (!(error instanceof LogError && error.code === 'DECODE_FAILED')) throw error
+    return { state: 'Unreadable', protocolType: '', members: [] }
   }
 }
 
