@@ -1,6 +1,7 @@
 import { LogError } from '../errors.ts'
 import type { FileHandle, FileSystem, OpenMode } from '../types.ts'
 import { Semaphore } from '../util/semaphore.ts'
+import { SegmentGoneError } from './segment-gone.ts'
 import { SyncError } from './sync-error.ts'
 
 const FILES_IN_PASSING = 8
@@ -109,6 +110,7 @@ export class DataFile {
   #operations = 0
   #lastWrite = 0
   #lastSyncedWrite = 0
+  #isRetired = false
   #syncFailure: SyncError | undefined
   /** Told when a sync fails, also one that was made to free a handle. */
   onSyncFailure: ((error: unknown) => void) | undefined = undefined
@@ -214,6 +216,17 @@ export class DataFile {
     this.closeHandle()
   }
 
+  /** Nobody is to use it any more: another file gets its name. Who comes late meets a `SegmentGoneError`. */
+  get isRetired(): boolean {
+    return this.#isRetired
+  }
+
+  /** As `close`, for good: before its name is given to another file. */
+  async retire(): Promise<void> {
+    this.#isRetired = true
+    await this.close()
+  }
+
   /** For `FileCache`, on idle files, and for owners that know that nothing is under way. */
   closeHandle(): void {
     const handle = this.#handle
@@ -235,6 +248,7 @@ export class DataFile {
   #opened(): FileHandle {
     this.lastUse = this.#files.nextTick()
     if (this.#handle !== undefined) return this.#handle
+    if (this.#isRetired) throw new SegmentGoneError(this.#path)
     this.#files.freePlace()
     const handle = this.#files.fileSystem.openSync(this.#path, this.#mode)
     this.#files.admit(this)

@@ -19,6 +19,7 @@ import { errorCode } from '../util/error-code.ts'
 import { replaceFile } from './checkpoint.ts'
 import type { MemoryCache } from './memory-cache.ts'
 import { CacheEntry } from './memory-cache.ts'
+import { SegmentGoneError } from './segment-gone.ts'
 
 /** The most that one page holds; a page is a whole number of entries. */
 const PAGE_BYTES = 4096
@@ -65,6 +66,7 @@ export class IndexFile {
   #replacing = false
   /** While the file is being cut or replaced, what is added waits in the tail. */
   #held = false
+  #isRetired = false
 
   /** @param persistedEntries how many entries of the file are good; 0 where there is none yet. */
   constructor(
@@ -212,6 +214,12 @@ export class IndexFile {
     this.#tailEntries = 0
   }
 
+  /** As `dispose`, for good: its name is given to another file. */
+  retire(): void {
+    this.#isRetired = true
+    this.dispose()
+  }
+
   #key(index: number): number {
     return this.#entryBytes === 8 ? this.int32At(index, 0) : this.int64At(index, 0)
   }
@@ -234,6 +242,7 @@ export class IndexFile {
   }
 
   #readPage(number: number): Buffer {
+    if (this.#isRetired) throw new SegmentGoneError(this.#path)
     const first = number * this.#entriesPerPage
     const length = Math.min(this.#entriesPerPage, this.#persisted - first) * this.#entryBytes
     // Its own allocation: a slice of Node's pool would keep 8 KiB alive that the cache does not count.

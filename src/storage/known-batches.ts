@@ -75,7 +75,7 @@ export class KnownBatches {
   /** Remembers where the records of the page's batch at `at` stand, if looking that up again would be dear. */
   remember(page: Page, at: number): void {
     const size = batchSizeAt(page.buffer, at)
-    if (page.run !== undefined || size < TABLE_BATCH_BYTES) return
+    if (page.run !== undefined || size < TABLE_BATCH_BYTES || page.segment.isRetired) return
     const header = readBatchHeader(page.buffer, at)
     if (header.codec !== 0 || this.#tables.find(header.baseOffset) !== undefined) return
     const table = recordPositions(page.buffer, at + BATCH_HEADER_BYTES, at + size, header)
@@ -107,7 +107,8 @@ export class KnownBatches {
    * record stands. Undefined where there is none. Throws a `BatchFormatError`.
    */
   keep(page: Page, at: number, records: Buffer): RecordTable | undefined {
-    if (records.length > this.#environment.cache.limitBytes / LARGEST_SHARE) return undefined
+    const isLarge = records.length > this.#environment.cache.limitBytes / LARGEST_SHARE
+    if (isLarge || page.segment.isRetired) return undefined
     const header = readBatchHeader(page.buffer, at)
     const table = recordPositions(records, 0, records.length, header)
     this.#tables.add(page.segment, page.position + at - page.start, table, records)

@@ -166,3 +166,15 @@ export function faultText(fault: ScanFault): string {
       return 'the bytes are not a record batch'
   }
 }
+
+/** The bytes are the beginning of a window that needs no further read. */
+export function beginsWithWholeBatch(bytes: Buffer): boolean {
+  return bytes.length >= BATCH_HEADER_BYTES && batchSizeAt(bytes, 0) <= bytes.length
+}
+
+/** The offset behind the last of the whole batches in [start, end). */
+export function nextOffsetOf(buffer: Buffer, start: number, end: number): number {
+  let last = start
+  for (let at = start; at < end; at += batchSizeAt(buffer, at)) last = at
+  return lastOffsetAt(buffer, last) + 1
+}

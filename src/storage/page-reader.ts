@@ -1,17 +1,26 @@
-import { BATCH_HEADER_BYTES, baseOffsetAt, batchSizeAt, lastOffsetAt } from '../codec/batch.ts'
+import { BATCH_HEADER_BYTES, baseOffsetAt } from '../codec/batch.ts'
 import { CorruptLogError, LogError } from '../errors.ts'
 import { nextTurn, turnIsLong } from '../util/turn.ts'
 import type { StorageEnvironment } from './environment.ts'
 import { positionIn, rebuildIndexesOnce } from './index-rebuild.ts'
 import { KnownBatches } from './known-batches.ts'
 import type { Page, PageRequest } from './page.ts'
+import { emptyPage } from './page.ts'
 import type { Parsed, Window } from './page-parser.ts'
-import { faultText, parseWindow, readWindow, wholeBatches } from './page-parser.ts'
+import {
+  beginsWithWholeBatch,
+  faultText,
+  nextOffsetOf,
+  parseWindow,
+  readWindow,
+  wholeBatches,
+} from './page-parser.ts'
 import type { AheadRange } from './read-ahead.ts'
 import { ReadAhead } from './read-ahead.ts'
 import type { ReadHint } from './read-hints.ts'
 import { ReadHints } from './read-hints.ts'
 import type { Segment } from './segment.ts'
+import { SegmentGoneError } from './segment-gone.ts'
 import type { SegmentList } from './segment-list.ts'
 import { findNextBatch, readRange } from './segment-scan.ts'
 import type { Tail } from './tail.ts'
@@ -120,7 +129,8 @@ export class PageReader {
   /** What a page that was not taken to its end has from `at` on, where a batch begins, is given to who goes on there. */
   keepRest(page: Page, at: number): void {
     const { buffer, segment, start, end } = page
-    if (page.run !== undefined || at >= end || this.#tail.find(baseOffsetAt(buffer, at))) return
+    if (page.run !== undefined || at >= end || segment.isRetired) return
+    if (this.#tail.find(baseOffsetAt(buffer, at))) return
     const place = {
       offset: baseOffsetAt(buffer, at),
       segment,
@@ -215,6 +225,8 @@ export class PageReader {
   /** The end of the segment was reached: goes on in the next one. */
   async #stepOut(walk: Walk, request: PageRequest): Promise<Page | undefined> {
     const { segment, position } = walk
+    // What comes after it now need not begin where it ended.
+    if (segment.isRetired) throw new SegmentGoneError(segment.file.path)
     if (walk.indexed === position && position > 0) {
       await this.#rebuild(walk, request)
       return undefined
@@ -271,6 +283,7 @@ export class PageReader {
     const { buffer, segment, position } = window
     const page = this.#page(buffer, parsed, { segment, position, hint }, request)
     const { start, end, nextOffset } = page
+    if (segment.isRetired) return page
     if (end > start && nextOffset < request.end && !isLookup(request)) {
       const next = { offset: nextOffset, segment, position: page.position + end - start }
       const rest = buffer.subarray(end)
@@ -299,7 +312,9 @@ export class PageReader {
     const position = place.position + start - base
     if (end === start) return emptyPage(segment, position, request.end)
     const nextOffset = nextOffsetOf(buffer, start, end)
-    this.#hints.add({ offset: nextOffset, segment, position: position + end - start }, place.hint)
+    if (!segment.isRetired) {
+      this.#hints.add({ offset: nextOffset, segment, position: position + end - start }, place.hint)
+    }
     return { buffer, start, end, nextOffset, segment, position, run: undefined }
   }
 }
@@ -337,21 +352,6 @@ function isLookup({ maxRecords }: PageRequest): boolean {
 function wantedBytes(request: PageRequest): number {
   const bytes = isLookup(request) ? Math.min(request.maxBytes, LOOKUP_BYTES) : request.maxBytes
   return Math.max(bytes, BATCH_HEADER_BYTES)
-}
-
-function beginsWithWholeBatch(bytes: Buffer): boolean {
-  return bytes.length >= BATCH_HEADER_BYTES && batchSizeAt(bytes, 0) <= bytes.length
-}
-
-function nextOffsetOf(buffer: Buffer, start: number, end: number): number {
-  let last = start
-  for (let at = start; at < end; at += batchSizeAt(buffer, at)) last = at
-  return lastOffsetAt(buffer, last) + 1
-}
-
-function emptyPage(segment: Segment, position: number, nextOffset: number): Page {
-  const buffer = Buffer.alloc(0)
-  return { buffer, start: 0, end: 0, nextOffset, segment, position, run: undefined }
 }
 
 function ignore(): void {}

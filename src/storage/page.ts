@@ -37,3 +37,9 @@ export interface PageRequest {
   /** Not just the first 500 batches, where the bytes are counted on. */
   readonly allBatches?: boolean
 }
+
+/** Nothing was found up to this offset. */
+export function emptyPage(segment: Segment, position: number, nextOffset: number): Page {
+  const buffer = Buffer.alloc(0)
+  return { buffer, start: 0, end: 0, nextOffset, segment, position, run: undefined }
+}

@@ -1,22 +1,22 @@
 import path from 'node:path'
-import { BATCH_HEADER_BYTES, batchSizeAt, checkBatchHeader, lastOffsetAt } from '../codec/batch.ts'
 import type { FileSystem } from '../types.ts'
 import { errorCode } from '../util/error-code.ts'
 import type { RegionFileName } from './file-names.ts'
 import {
-  CLEANED_SUFFIX,
   DELETED_SUFFIX,
   parseRegionFileName,
   parseSegmentFileName,
   SWAP_SUFFIX,
-  segmentFileName,
   TEMPORARY_SUFFIX,
 } from './file-names.ts'
+import { finishSwaps } from './segment-swap.ts'
 
 /** The files of a partition's directory that belong to its segments. */
 export interface PartitionListing {
   /** By rising base offset. */
   readonly logs: number[]
+  /** Base offsets of compacted segments that are complete, and not in their place yet: `.log.swap` files. */
+  readonly swaps: ReadonlySet<number>
   /** Base offsets of the segments that have an index file, by its kind. */
   readonly indexes: Readonly<Record<IndexKind, ReadonlySet<number>>>
   readonly files: readonly string[]
@@ -42,6 +42,7 @@ export async function listPartition(
 function listingOf(files: readonly string[]): PartitionListing {
   const logs: number[] = []
   const snapshots: number[] = []
+  const swaps = new Set<number>()
   const indexes = {
     index: new Set<number>(),
     timeindex: new Set<number>(),
@@ -52,8 +53,10 @@ function listingOf(files: readonly string[]): PartitionListing {
   for (const name of files) {
     const segment = parseSegmentFileName(name)
     if (segment === undefined) others.push(name)
-    else if (segment.pending !== undefined) isHalfDone = true
-    else if (segment.kind === 'log') logs.push(segment.baseOffset)
+    else if (segment.pending !== undefined) {
+      isHalfDone = true
+      if (segment.pending === SWAP_SUFFIX && segment.kind === 'log') swaps.add(segment.baseOffset)
+    } else if (segment.kind === 'log') logs.push(segment.baseOffset)
     else if (segment.kind === 'snapshot') snapshots.push(segment.baseOffset)
     else indexes[segment.kind].add(segment.baseOffset)
   }
@@ -61,7 +64,7 @@ function listingOf(files: readonly string[]): PartitionListing {
   snapshots.sort((a, b) => a - b)
   isHalfDone ||= hasOrphans(indexes, logs) || others.some((name) => name.endsWith(TEMPORARY_SUFFIX))
   const lost = others.flatMap((name) => parseRegionFileName(name) ?? []).filter(isLost)
-  return { logs, indexes, files, snapshots, lost, isHalfDone }
+  return { logs, swaps, indexes, files, snapshots, lost, isHalfDone }
 }
 
 function isLost({ kind }: RegionFileName): boolean {
@@ -91,88 +94,21 @@ export async function listPartitionIfThere(
 }
 
 /**
- * Finishes or undoes what a kill left half done: `.cleaned` and temporary files are dropped, a `.swap` takes the
- * place of what it covers, `.deleted` files and indexes without a .log are removed. Each step leaves a state in
- * which the same call does the rest. Answers with the names that it dealt with.
+ * Finishes or undoes what a kill left half done: temporary and `.deleted` files are dropped, a compaction is undone or finished (see
+ * `segment-swap.ts`), indexes without a .log are removed. Each step leaves a state in which the same call does the rest. Answers with the
+ * names that it dealt with.
  */
 export async function finishHalfDone(fileSystem: FileSystem, directory: string): Promise<string[]> {
-  const { files: names, logs } = await listPartition(fileSystem, directory)
-  const files = new Set(names)
   const finished: string[] = []
-  const swaps: number[] = []
-  for (const name of files) {
-    const segment = parseSegmentFileName(name)
-    if (segment?.pending === SWAP_SUFFIX && segment.kind === 'log') swaps.push(segment.baseOffset)
-    const isDropped =
-      name.endsWith(TEMPORARY_SUFFIX) ||
-      segment?.pending === CLEANED_SUFFIX ||
-      segment?.pending === DELETED_SUFFIX ||
-      (segment?.pending === SWAP_SUFFIX && !files.has(swapLogOf(segment.baseOffset)))
-    if (isDropped) {
-      await fileSystem.unlink(path.join(directory, name))
-      finished.push(name)
-    }
+  for (const name of await fileSystem.readdir(directory)) {
+    const isDeleted = parseSegmentFileName(name)?.pending === DELETED_SUFFIX
+    if (!isDeleted && !name.endsWith(TEMPORARY_SUFFIX)) continue
+    await fileSystem.unlink(path.join(directory, name))
+    finished.push(name)
   }
-  for (const base of swaps.sort((a, b) => a - b)) {
-    finished.push(...(await finishSwap(fileSystem, directory, base, files, logs)))
-  }
+  finished.push(...(await finishSwaps(fileSystem, directory)))
   finished.push(...(await removeOrphans(fileSystem, directory)))
   return finished
-}
-
-/** The files of a swap get their names, the .log last, in place of the segments up to the next one that it leaves. */
-async function finishSwap(
-  fileSystem: FileSystem,
-  directory: string,
-  base: number,
-  files: ReadonlySet<string>,
-  logs: readonly number[],
-): Promise<string[]> {
-  const finished: string[] = []
-  const covered = await lastOffsetOf(fileSystem, path.join(directory, swapLogOf(base)))
-  for (const old of logs) {
-    if (old <= base || old > covered) continue
-    for (const kind of ['log', 'index', 'timeindex', 'txnindex'] as const) {
-      const name = segmentFileName(old, kind)
-      if (!files.has(name)) continue
-      await fileSystem.unlink(path.join(directory, name))
-      finished.push(name)
-    }
-  }
-  for (const kind of ['index', 'timeindex', 'txnindex', 'log'] as const) {
-    const name = segmentFileName(base, kind)
-    if (files.has(`${name}${SWAP_SUFFIX}`)) {
-      await fileSystem.rename(
-        path.join(directory, `${name}${SWAP_SUFFIX}`),
-        path.join(directory, name),
-      )
-      finished.push(`${name}${SWAP_SUFFIX}`)
-    } else if (kind !== 'log' && files.has(name)) {
-      // An index of the old data: it would not fit the new.
-      await fileSystem.unlink(path.join(directory, name))
-    }
-  }
-  await fileSystem.syncDirectory(directory)
-  return finished
-}
-
-/** The last offset in a file of batches; -1 where it has none. */
-async function lastOffsetOf(fileSystem: FileSystem, file: string): Promise<number> {
-  const handle = fileSystem.openSync(file, 'read')
-  try {
-    const size = handle.sizeSync()
-    const header = Buffer.alloc(BATCH_HEADER_BYTES)
-    let last = -1
-    for (let position = 0; position + BATCH_HEADER_BYTES <= size; ) {
-      if ((await handle.read(header, 0, BATCH_HEADER_BYTES, position)) < BATCH_HEADER_BYTES) break
-      if (checkBatchHeader(header, 0, size - position) !== undefined) break
-      last = lastOffsetAt(header, 0)
-      position += batchSizeAt(header, 0)
-    }
-    return last
-  } finally {
-    handle.closeSync()
-  }
 }
 
 async function removeOrphans(fileSystem: FileSystem, directory: string): Promise<string[]> {
@@ -188,8 +124,4 @@ async function removeOrphans(fileSystem: FileSystem, directory: string): Promise
     removed.push(name)
   }
   return removed
-}
-
-function swapLogOf(baseOffset: number): string {
-  return `${segmentFileName(baseOffset, 'log')}${SWAP_SUFFIX}`
 }

@@ -1,7 +1,7 @@
 import type { RecordSet } from '../codec/record-set.ts'
-import { LogError, OffsetOutOfRangeError } from '../errors.ts'
+import { LogError } from '../errors.ts'
 import type { TopicConfig } from '../types.ts'
-import { errorCode, isDiskFull } from '../util/error-code.ts'
+import { isDiskFull } from '../util/error-code.ts'
 import type { AppendCall } from './append-call.ts'
 import type { AppendTarget } from './append-target.ts'
 import { Appender } from './appender.ts'
@@ -17,10 +17,11 @@ import { Segment } from './segment.ts'
 import { SegmentChanges } from './segment-changes.ts'
 import type { SegmentList } from './segment-list.ts'
 import { SideFiles } from './side-files.ts'
+import type { ReadPartition } from './steady-reads.ts'
+import { SteadyReads } from './steady-reads.ts'
 import { syncNames } from './sync-error.ts'
 import { Tail } from './tail.ts'
 import { TailFollower } from './tail-follower.ts'
-import { findOffsetByTime } from './time-lookup.ts'
 import { diskFullError } from './write-failure.ts'
 
 /** After so many bytes a flush also writes a producer snapshot, so that recovery never walks further back. */
@@ -39,7 +40,7 @@ export interface PartitionOptions {
 }
 
 /** One partition: it alone knows that there is more than one segment. */
-export class PartitionLog implements AppendTarget {
+export class PartitionLog implements AppendTarget, ReadPartition {
   readonly topic: string
   readonly partition: number
   readonly name: string
@@ -57,6 +58,7 @@ export class PartitionLog implements AppendTarget {
   readonly #follower: TailFollower | undefined
   readonly #sideFiles: SideFiles
   readonly #epochs: PartitionEpochs
+  readonly #reads: SteadyReads
   readonly #changes: SegmentChanges
   /** Where the log ended when it was opened. */
   readonly #openedAt: number
@@ -82,11 +84,16 @@ export class PartitionLog implements AppendTarget {
     this.#tail = new Tail(environment.cache, environment.chunks)
     this.#reader = new PageReader(this.name, this.#segments, this.#tail, environment)
     this.#reader.onIndexRebuilt = (file) => this.report.rebuilt.push(file)
+    this.#reads = new SteadyReads(this, this.#reader, this.#segments)
     this.#sideFiles = new SideFiles(environment, directory)
     this.#changes = new SegmentChanges(environment, directory, this.#segments, {
-      removed: () => this.#reader.forget(),
+      removed: (segments) => {
+        this.#tail.forget(segments)
+        this.#reader.forget()
+      },
       moveLogStart: (offset) => this.moveLogStart(offset),
       deleted: () => this.#epochs.moveStart(this.#logStartOffset),
+      inDoubt: (error) => this.fail(error),
     })
     this.#openedAt = recovered.logEndOffset
     this.#appender = new Appender(this, environment, this.#tail, config, recovered)
@@ -167,14 +174,7 @@ export class PartitionLog implements AppendTarget {
    * Rejects with `OffsetOutOfRangeError` where the segment was deleted meanwhile.
    */
   read(request: PageRequest): Page | Promise<Page> {
-    try {
-      const page = this.#reader.read(request)
-      return page instanceof Promise
-        ? page.catch((error) => this.#readFailed(error, request))
-        : page
-    } catch (error) {
-      return this.#readFailed(error, request)
-    }
+    return this.#reads.read(request)
   }
 
   /** Batches whose records can be given one by one. */
@@ -194,7 +194,7 @@ export class PartitionLog implements AppendTarget {
   /** The first offset whose record has a timestamp >= `timestamp`, below the high watermark; undefined where there is none. */
   offsetForTime(timestamp: number): Promise<number | undefined> {
     const request = { timestamp, from: this.#logStartOffset, end: this.highWatermark }
-    return findOffsetByTime(this.#segments, request, this.codecs)
+    return this.#reads.offsetForTime(request, this.codecs)
   }
 
   /** Makes everything written so far durable; answers with the offset below which all is on the disk. */
@@ -240,6 +240,12 @@ export class PartitionLog implements AppendTarget {
     return moved || change.grew
   }
 
+  /** For readers: see `ReadPartition`. */
+  async settled(): Promise<void> {
+    await this.#changes.idle()
+    await this.poll(this.#logStartOffset)
+  }
+
   // ---------------------------------------------------------------------------------- segments
 
   /** Rolls the active segment unless it is empty; answers with the base offset of the one that is active then. */
@@ -261,7 +267,8 @@ export class PartitionLog implements AppendTarget {
       await this.active.seal()
       this.#appender.syncedUpTo(baseOffset)
       await this.#saveSnapshot(baseOffset)
-      const segment = await Segment.create(this.#environment, this.directory, baseOffset)
+      const name = { directory: this.directory, baseOffset }
+      const segment = await Segment.create(this.#environment, name)
       await segment.syncName()
       segment.startIndexing(this.#config.indexIntervalBytes)
       this.#watch(segment)
@@ -307,7 +314,7 @@ export class PartitionLog implements AppendTarget {
     try {
       if (!this.#environment.readOnly) await this.#appender.close(() => this.#seal())
     } finally {
-      await this.#changes.idle()
+      await this.#changes.close()
       this.#tail.clear()
       this.#reader.close()
       for (const segment of this.#segments.all) await segment.close()
@@ -372,15 +379,6 @@ export class PartitionLog implements AppendTarget {
   #saveSnapshot(offset: number): Promise<void> {
     const bases = new Set(this.#segments.all.map((segment) => segment.baseOffset))
     return this.#sideFiles.saveSnapshot(offset, this.#producers.snapshot(), bases)
-  }
-
-  async #readFailed(error: unknown, { offset }: PageRequest): Promise<never> {
-    if (errorCode(error) === 'ENOENT') {
-      await this.poll(this.#logStartOffset)
-      const { name, logStartOffset: start, highWatermark: end } = this
-      if (offset < start) throw new OffsetOutOfRangeError(name, offset, start, end)
-    }
-    throw error
   }
 
   #watch(segment: Segment): void {

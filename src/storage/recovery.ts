@@ -145,7 +145,8 @@ class Recovery {
   }
 
   #segment(baseOffset: number): Segment {
-    const segment = Segment.existing(this.#environment, this.#request.directory, baseOffset)
+    const { directory } = this.#request
+    const segment = Segment.existing(this.#environment, { directory, baseOffset })
     segment.indexIntervalBytes = this.#request.indexIntervalBytes
     return segment
   }

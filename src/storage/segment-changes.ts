@@ -1,14 +1,30 @@
+import path from 'node:path'
+import { LogError } from '../errors.ts'
+import type { FileSystem } from '../types.ts'
 import { Mutex } from '../util/mutex.ts'
 import type { StorageEnvironment } from './environment.ts'
+import { DELETED_SUFFIX, regionFileName, SWAP_SUFFIX } from './file-names.ts'
+import { Segment } from './segment.ts'
+import { SegmentGoneError } from './segment-gone.ts'
 import type { SegmentList } from './segment-list.ts'
+import {
+  commitSwap,
+  completeSwap,
+  dropUncommitted,
+  SIDE_KINDS,
+  undoCommit,
+} from './segment-swap.ts'
+import { SyncError } from './sync-error.ts'
 
 export interface SegmentChangeHooks {
-  /** Segments have left the list: what is remembered of their bytes is void. */
-  removed(): void
+  /** These are retired: what is remembered of their bytes is void. */
+  removed(segments: ReadonlySet<Segment>): void
   /** The list begins at this offset now. */
   moveLogStart(offset: number): void
   /** Files of segments below the log start are gone, if there were any. */
   deleted(): Promise<void>
+  /** A sync of the directory has failed: nobody can say which names are on the disk. */
+  inDoubt(error: unknown): void
 }
 
 /** What takes segments out of a partition's list, one change at a time. Appends and rolls go on meanwhile: they are at the other end. */
@@ -18,6 +34,7 @@ export class SegmentChanges {
   readonly #segments: SegmentList
   readonly #hooks: SegmentChangeHooks
   readonly #changes = new Mutex()
+  #isClosed = false
 
   constructor(
     environment: StorageEnvironment,
@@ -38,6 +55,7 @@ export class SegmentChanges {
    */
   deleteBelow(offset: number): Promise<number> {
     return this.#changes.run(async () => {
+      await this.#settle()
       const gone = this.#segments.all.filter((segment) => {
         const next = this.#segments.after(segment)
         return next !== undefined && next.baseOffset <= offset
@@ -47,27 +65,143 @@ export class SegmentChanges {
         await this.#hooks.deleted()
         return 0
       }
-      this.#segments.remove(new Set(gone))
-      this.#hooks.removed()
-      this.#hooks.moveLogStart(this.#segments.first.baseOffset)
       const { fileSystem } = this.#environment
-      try {
-        for (const segment of gone) {
-          const files = await segment.markDeleted()
-          await fileSystem.syncDirectory(this.#directory)
-          for (const file of files) await fileSystem.unlink(file)
-        }
-      } finally {
-        // A reader that was under way may have opened it again: its bytes would stay on the disk.
-        for (const segment of gone) await segment.close()
+      this.#segments.remove(new Set(gone))
+      this.#hooks.moveLogStart(this.#segments.first.baseOffset)
+      // None is opened again by a reader that was under way: its bytes would stay on the disk.
+      for (const segment of gone) await segment.retire()
+      this.#hooks.removed(new Set(gone))
+      for (const segment of gone) {
+        const files = await markDeleted(segment, fileSystem, this.#directory)
+        await fileSystem.syncDirectory(this.#directory)
+        for (const file of files) await fileSystem.unlink(file)
       }
       await this.#hooks.deleted()
       return gone.length
     })
   }
 
+  /** An empty segment for the output of a compaction, which is not part of the list; `replace` or `discard` follows. */
+  createCleaned(baseOffset: number): Promise<Segment> {
+    return this.#changes.run(async () => {
+      this.#refuseClosed()
+      await this.#settle()
+      await dropUncommitted(this.#environment.fileSystem, this.#directory)
+      const name = { directory: this.#directory, baseOffset, suffix: '.cleaned' } as const
+      return await Segment.create(this.#environment, name)
+    })
+  }
+
+  /** Gives the disk back what was written of a compaction's output; where that fails the next one, or the next open, does it. */
+  discard(cleaned: Segment): Promise<void> {
+    return this.#changes.run(async () => {
+      await cleaned.retire()
+      await dropUncommitted(this.#environment.fileSystem, this.#directory).catch(ignore)
+    })
+  }
+
+  /**
+   * Puts the output of a compaction, written and synced, in the place of the segments that it was made of: see `segment-swap.ts`. Where it
+   * rejects they are still there, or the output stands in their place all the same, and what is left to do is done by the next change. Rejects
+   * with a `SegmentGoneError`, and nothing has changed, where one of them was deleted meanwhile.
+   */
+  replace(cleaned: Segment, replaced: readonly Segment[]): Promise<void> {
+    return this.#changes.run(async () => {
+      await cleaned.retire()
+      this.#refuseClosed()
+      const { all } = this.#segments
+      const missing = replaced.find((segment) => !all.includes(segment))
+      if (missing !== undefined) throw new SegmentGoneError(missing.file.path)
+      await this.#commit(cleaned.baseOffset)
+      await this.#putInPlace(cleaned.baseOffset, replaced)
+    })
+  }
+
+  /** Waits for what is under way; no more segments are replaced. */
+  close(): Promise<void> {
+    this.#isClosed = true
+    return this.#changes.idle()
+  }
+
   /** Resolves when no change is under way. */
   idle(): Promise<void> {
     return this.#changes.idle()
   }
+
+  async #commit(baseOffset: number): Promise<void> {
+    const { fileSystem } = this.#environment
+    try {
+      await commitSwap(fileSystem, this.#directory, baseOffset)
+    } catch (error) {
+      await undoCommit(fileSystem, this.#directory, baseOffset).catch(ignore)
+      throw this.#told(error)
+    }
+  }
+
+  /** From the commit point on: the readers of what is replaced wait, and find the new segment when this has ended, well or badly. */
+  async #putInPlace(baseOffset: number, replaced: readonly Segment[]): Promise<void> {
+    const { fileSystem } = this.#environment
+    const directory = this.#directory
+    const last = replaced.at(-1) as Segment
+    const next = this.#segments.after(last) ?? this.#segments.active
+    for (const segment of replaced) await segment.retire()
+    this.#hooks.removed(new Set(replaced))
+    try {
+      await completeSwap(fileSystem, directory, baseOffset, next.baseOffset - 1)
+      this.#segments.replace(replaced, this.#segment(baseOffset, '', last))
+    } catch (error) {
+      const swapped = this.#segment(baseOffset, SWAP_SUFFIX, last)
+      const isThere = await fileSystem.stat(swapped.file.path).catch(ignore)
+      const found = isThere === undefined ? this.#segment(baseOffset, '', last) : swapped
+      this.#segments.replace(replaced, found)
+      throw this.#told(error)
+    }
+  }
+
+  #segment(baseOffset: number, suffix: '' | typeof SWAP_SUFFIX, like: Segment): Segment {
+    const name = { directory: this.#directory, baseOffset, suffix }
+    const segment = Segment.existing(this.#environment, name)
+    segment.indexIntervalBytes = like.indexIntervalBytes
+    return segment
+  }
+
+  /** Does what is left of a replacement that has failed behind its commit point. */
+  async #settle(): Promise<void> {
+    for (const segment of this.#segments.all) {
+      if (segment.suffix === SWAP_SUFFIX) await this.#putInPlace(segment.baseOffset, [segment])
+    }
+  }
+
+  #told(error: unknown): unknown {
+    if (error instanceof SyncError) this.#hooks.inDoubt(error)
+    return error
+  }
+
+  #refuseClosed(): void {
+    if (this.#isClosed) throw new LogError('CLOSED', `${this.#directory}: the log is closed`)
+  }
 }
+
+/** First step of a deletion: all files get the suffix that start-up finishes. The .log is last, as it is what counts. */
+async function markDeleted(
+  segment: Segment,
+  fileSystem: FileSystem,
+  directory: string,
+): Promise<string[]> {
+  const marked: string[] = []
+  for (const kind of SIDE_KINDS) {
+    const name = segment.pathOf(kind)
+    if ((await fileSystem.stat(name)) === undefined) continue
+    await fileSystem.rename(name, `${name}${DELETED_SUFFIX}`)
+    marked.push(`${name}${DELETED_SUFFIX}`)
+  }
+  for (const position of segment.lostRegions) {
+    const name = path.join(directory, regionFileName(segment.baseOffset, position, 'lost'))
+    if ((await fileSystem.stat(name)) !== undefined) await fileSystem.unlink(name)
+  }
+  await segment.file.rename(`${segment.pathOf('log')}${DELETED_SUFFIX}`)
+  marked.push(segment.file.path)
+  return marked
+}
+
+function ignore(): undefined {}

@@ -3,6 +3,8 @@ import type { Segment } from './segment.ts'
 
 /** The segments of a partition, by rising base offset; the last one is active. Never empty. */
 export class SegmentList {
+  /** Counts the changes but those at the end: who has waited sees whether what was found before still holds. */
+  version = 0
   #segments: Segment[]
 
   constructor(segments: readonly Segment[]) {
@@ -45,9 +47,12 @@ export class SegmentList {
 
   /** Size of all in bytes. */
   async measure(): Promise<number> {
-    let bytes = 0
-    for (const segment of this.#segments) bytes += await segment.measure().catch(zeroIfDeleted)
-    return bytes
+    for (;;) {
+      const { version } = this
+      let bytes = 0
+      for (const segment of this.#segments) bytes += await segment.measure().catch(zeroIfGone)
+      if (version === this.version) return bytes
+    }
   }
 
   push(segment: Segment): void {
@@ -58,6 +63,18 @@ export class SegmentList {
   /** Takes segments out; the active one stays in any case. */
   remove(segments: ReadonlySet<Segment>): void {
     this.#segments = this.#segments.filter((each) => each === this.active || !segments.has(each))
+    this.version += 1
+    this.#limitOffsets()
+  }
+
+  /** Puts one segment in the place of adjacent ones, the first of which has its base offset. */
+  replace(segments: readonly Segment[], by: Segment): void {
+    const replaced = new Set(segments)
+    this.#segments = this.#segments.flatMap((each) => {
+      if (!replaced.has(each)) return [each]
+      return each.baseOffset === by.baseOffset ? [by] : []
+    })
+    this.version += 1
     this.#limitOffsets()
   }
 
@@ -79,8 +96,8 @@ export class SegmentList {
   }
 }
 
-/** A segment may be deleted while the others are measured. */
-function zeroIfDeleted(error: unknown): number {
+/** A segment may be deleted or replaced while the others are measured: then they are measured again. */
+function zeroIfGone(error: unknown): number {
   if (errorCode(error) === 'ENOENT') return 0
   throw error
 }

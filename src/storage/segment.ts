@@ -4,19 +4,28 @@ import { isCompacted } from '../options.ts'
 import type { TopicConfig } from '../types.ts'
 import type { StorageEnvironment } from './environment.ts'
 import { DataFile } from './file-cache.ts'
-import type { SegmentFileKind } from './file-names.ts'
-import { DELETED_SUFFIX, regionFileName, segmentFileName } from './file-names.ts'
+import type { CLEANED_SUFFIX, SegmentFileKind, SWAP_SUFFIX } from './file-names.ts'
+import { segmentFileName } from './file-names.ts'
 import type { IndexEntrySink, IndexedBatch } from './index-builder.ts'
 import { IndexBuilder } from './index-builder.ts'
 import { readIndexEnd } from './index-end.ts'
 import { OffsetIndex } from './offset-index.ts'
+import { SegmentGoneError } from './segment-gone.ts'
 import { asSyncError, syncNames } from './sync-error.ts'
 import { TimeIndex } from './time-index.ts'
 
 /** The largest relative offset and position that an index entry can hold. */
 const INT32_MAX = 2 ** 31 - 1
-/** What goes with a segment's .log. */
-const SIDE_FILES: readonly SegmentFileKind[] = ['index', 'timeindex', 'txnindex']
+
+/** What a segment's files have behind their names while compaction makes them. */
+export type SegmentSuffix = '' | typeof CLEANED_SUFFIX | typeof SWAP_SUFFIX
+
+export interface SegmentName {
+  readonly directory: string
+  readonly baseOffset: number
+  /** Default: none. */
+  readonly suffix?: SegmentSuffix
+}
 
 /**
  * One `.log` with its indexes. It alone keeps the two in step: data first, then the index, and an index never claims
@@ -38,6 +47,7 @@ export class Segment implements IndexEntrySink {
   isTimeIndexChecked = false
   /** Where regions of zeros begin that recovery found to be lost, unsynced writes; readers pass them. */
   readonly lostRegions: Set<number> = new Set()
+  readonly suffix: SegmentSuffix
   readonly #environment: StorageEnvironment
   readonly #directory: string
   readonly #createdMs: number
@@ -47,40 +57,34 @@ export class Segment implements IndexEntrySink {
   #builder: IndexBuilder | undefined
   #firstTimestamp: number | undefined
   #isChanged = false
+  /** Of index files, under way. */
+  #saving: Promise<void> = Promise.resolve()
 
-  /** @param sizeBytes undefined: ask the file when it matters. */
-  constructor(
+  private constructor(
     environment: StorageEnvironment,
-    directory: string,
-    baseOffset: number,
+    { directory, baseOffset, suffix = '' }: SegmentName,
     file: DataFile,
-    sizeBytes: number | undefined,
   ) {
     this.#environment = environment
     this.#directory = directory
     this.baseOffset = baseOffset
     this.offsetLimit = baseOffset + INT32_MAX + 1
+    this.suffix = suffix
     this.file = file
-    this.#sizeBytes = sizeBytes
     this.#createdMs = environment.clock.now()
   }
 
-  static existing(environment: StorageEnvironment, directory: string, baseOffset: number): Segment {
-    const name = path.join(directory, segmentFileName(baseOffset, 'log'))
-    const file = DataFile.existing(environment.files, name, environment.readOnly)
-    return new Segment(environment, directory, baseOffset, file, undefined)
+  static existing(environment: StorageEnvironment, name: SegmentName): Segment {
+    const file = DataFile.existing(environment.files, pathOf(name, 'log'), environment.readOnly)
+    return new Segment(environment, name, file)
   }
 
   /** Makes a new, empty segment; its name is not durable before `syncName`. */
-  static async create(
-    environment: StorageEnvironment,
-    directory: string,
-    baseOffset: number,
-  ): Promise<Segment> {
-    const name = path.join(directory, segmentFileName(baseOffset, 'log'))
+  static async create(environment: StorageEnvironment, name: SegmentName): Promise<Segment> {
     while (!environment.files.hasRoom()) await environment.files.makeRoom()
-    const file = DataFile.create(environment.files, name)
-    const segment = new Segment(environment, directory, baseOffset, file, 0)
+    const file = DataFile.create(environment.files, pathOf(name, 'log'))
+    const segment = new Segment(environment, name, file)
+    segment.#sizeBytes = 0
     segment.#isChanged = true
     return segment
   }
@@ -113,7 +117,8 @@ export class Segment implements IndexEntrySink {
   }
 
   pathOf(kind: SegmentFileKind): string {
-    return path.join(this.#directory, segmentFileName(this.baseOffset, kind))
+    const { baseOffset, suffix } = this
+    return pathOf({ directory: this.#directory, baseOffset, suffix }, kind)
   }
 
   /** Size of the .log in bytes; the file must be ready where it is not known yet. */
@@ -258,10 +263,12 @@ export class Segment implements IndexEntrySink {
 
   /** Cuts both indexes to their entries and syncs them. Where it throws, they hold in memory. */
   saveIndexes(): Promise<void> {
-    return this.#inPassing(async () => {
+    const save = this.#inPassing(async () => {
       await this.offsetIndex.file.sync()
       await this.timeIndex.file.sync()
     })
+    this.#saving = save.catch(ignore)
+    return save
   }
 
   /** At the end of a recovery that appends go on after: the last time entry, and the index files cut to their entries. */
@@ -316,25 +323,23 @@ export class Segment implements IndexEntrySink {
     this.#timeIndex = undefined
   }
 
-  /** First step of a deletion: all files get the suffix that start-up finishes. The .log is last, as it is what counts. */
-  async markDeleted(): Promise<string[]> {
-    await this.close()
-    const { fileSystem } = this.#environment
-    const marked: string[] = []
-    for (const kind of SIDE_FILES) {
-      const name = this.pathOf(kind)
-      if ((await fileSystem.stat(name)) === undefined) continue
-      await fileSystem.rename(name, `${name}${DELETED_SUFFIX}`)
-      marked.push(`${name}${DELETED_SUFFIX}`)
-    }
-    for (const position of this.lostRegions) {
-      const name = path.join(this.#directory, regionFileName(this.baseOffset, position, 'lost'))
-      if ((await fileSystem.stat(name)) !== undefined) await fileSystem.unlink(name)
-    }
-    const log = this.pathOf('log')
-    await this.file.rename(`${log}${DELETED_SUFFIX}`)
-    marked.push(this.file.path)
-    return marked
+  /**
+   * As `close`, for good: its files are replaced or removed next, and nobody is to open or write them any more. What is asked of it
+   * from now on and is not known yet throws a `SegmentGoneError`.
+   */
+  async retire(): Promise<void> {
+    const retired = this.file.retire()
+    await this.#saving
+    await retired
+    this.#offsetIndex?.file.retire()
+    this.#timeIndex?.file.retire()
+    this.#offsetIndex = undefined
+    this.#timeIndex = undefined
+  }
+
+  /** See `retire`. */
+  get isRetired(): boolean {
+    return this.file.isRetired
   }
 
   #timestampOfFirstBatch(): number {
@@ -349,6 +354,7 @@ export class Segment implements IndexEntrySink {
   }
 
   #openOffsetIndex(entries: number | undefined): OffsetIndex {
+    this.#refuseRetired()
     const { fileSystem, cache } = this.#environment
     const name = this.pathOf('index')
     if (entries !== undefined) return new OffsetIndex(fileSystem, name, cache, entries)
@@ -360,6 +366,7 @@ export class Segment implements IndexEntrySink {
   }
 
   #openTimeIndex(entries: number | undefined): TimeIndex {
+    this.#refuseRetired()
     const { fileSystem, cache } = this.#environment
     const name = this.pathOf('timeindex')
     if (entries !== undefined) return new TimeIndex(fileSystem, name, cache, entries)
@@ -368,7 +375,20 @@ export class Segment implements IndexEntrySink {
     index.file.keepLastPage(end)
     return index
   }
+
+  #refuseRetired(): void {
+    if (this.isRetired) throw new SegmentGoneError(this.file.path)
+  }
 }
+
+function pathOf(
+  { directory, baseOffset, suffix = '' }: SegmentName,
+  kind: SegmentFileKind,
+): string {
+  return path.join(directory, `${segmentFileName(baseOffset, kind)}${suffix}`)
+}
+
+function ignore(): void {}
 
 /** In a compacted topic a segment is rolled in time for its records to be compacted when they are due. */
 function longestSpanMs(config: TopicConfig): number {

@@ -50,7 +50,8 @@ export class TailFollower {
       if (baseOffset <= this.#segments.active.baseOffset) continue
       // The one before it is complete: nothing is appended to it any more.
       await this.#follow(this.#segments.active)
-      const segment = Segment.existing(this.#environment, this.#directory, baseOffset)
+      const name = { directory: this.#directory, baseOffset }
+      const segment = Segment.existing(this.#environment, name)
       segment.sizeBytes = 0
       this.#segments.push(segment)
       this.#logEndOffset = Math.max(this.#logEndOffset, baseOffset)

@@ -201,6 +201,11 @@ export class Tail {
     return undefined
   }
 
+  /** Segments were deleted or replaced: what is in memory of them is no longer what readers are to see. */
+  forget(segments: ReadonlySet<Segment>): void {
+    this.#runs = this.#runs.filter((run) => !segments.has(run.segment))
+  }
+
   /** Forgets everything that is written; for deletions and for the end. */
   clear(): void {
     for (const chunk of this.#chunks) this.#cache.remove(chunk)
