@@ -1,6 +1,6 @@
 import type { BatchHeader } from '../codec/batch.ts'
 import { BATCH_HEADER_BYTES, CODEC_MASK, DELETE_HORIZON_BIT } from '../codec/batch.ts'
-import { compress } from '../codec/compression.ts'
+import type { Codecs } from '../codec/codecs.ts'
 import { shiftedBytes, shiftTimestamps } from '../codec/timestamp-shift.ts'
 
 /** The fields of a batch's header that change when some of its records go. */
@@ -32,11 +32,12 @@ export async function rewriteBatch(
   header: BatchHeader,
   kept: KeptRecords,
   horizon: number | undefined,
+  codecs: Pick<Codecs, 'compress'>,
 ): Promise<RewrittenBatch> {
   const { attributes, baseTimestamp, codec, isLogAppendTime } = header
   const { count, maxTimestamp } = kept
   if (horizon === undefined) {
-    const records = await compress(codec, kept.records, undefined)
+    const records = await codecs.compress(codec, kept.records)
     return { attributes, baseTimestamp, maxTimestamp, count, records }
   }
   const plain = isLogAppendTime
@@ -47,7 +48,7 @@ export async function rewriteBatch(
     baseTimestamp: horizon,
     maxTimestamp,
     count,
-    records: await compress(codec, plain, undefined),
+    records: await codecs.compress(codec, plain),
   }
 }
 

@@ -95,10 +95,11 @@ async function addTimestamps(
   }
 }
 
-async function timestampOf(
+/** The greatest timestamp of a segment; where no record has one, when its file was last modified. */
+export async function timestampOf(
   segment: Segment,
   isActive: boolean,
-  { fileSystem }: CleanerEnvironment,
+  { fileSystem }: Pick<CleanerEnvironment, 'fileSystem'>,
 ): Promise<number> {
   const timestamp = isActive ? segment.maxTimestamp : await greatestTimestamp(segment)
   if (timestamp >= 0) return timestamp

@@ -1,19 +1,12 @@
-import type { BatchHeader } from '../codec/batch.ts'
 import type { KeyMap } from './key-map.ts'
+import type { BatchRange } from './record-chunk.ts'
 import { CHUNK_RECORDS, RecordChunk, RecordReader } from './record-chunk.ts'
-
-/** By which a batch's records are sifted. */
-export interface SieveRule {
-  readonly keys: KeyMap
-  /** Records behind it are not in the map, and stay. */
-  readonly latestOffset: number
-  readonly keepsTombstones: boolean
-}
 
 const NOTHING = Buffer.alloc(0)
 
 /**
- * Sifts the records of one batch, which lie without compression in a page: `begin`, then `advance` until it answers true. What stays is
+ * Sifts the records of batches, one after another, by the last offsets of their keys. The records of a batch lie without compression in a
+ * page: `begin`, then `advance` until it answers true. What stays is
  * copied together as soon as anything does not; where all stays, nothing is copied.
  */
 export class RecordSieve {
@@ -28,7 +21,9 @@ export class RecordSieve {
   readonly #reader = new RecordReader()
   readonly #chunk = new RecordChunk()
   readonly #found = new Float64Array(CHUNK_RECORDS)
-  #rule: SieveRule | undefined
+  readonly #keys: KeyMap
+  readonly #latestOffset: number
+  #keepsTombstones = false
   #page: Buffer = NOTHING
   #end = 0
   #baseOffset = 0
@@ -37,18 +32,30 @@ export class RecordSieve {
   #copied: Buffer = NOTHING
   #copiedBytes = 0
 
-  /** [start, end) of the page are the record bytes. */
-  begin(page: Buffer, start: number, end: number, header: BatchHeader, rule: SieveRule): void {
-    const lastOffsetDelta = header.lastOffset - header.baseOffset
+  /** @param latestOffset records behind it are not in the map, and stay. */
+  constructor(keys: KeyMap, latestOffset: number) {
+    this.#keys = keys
+    this.#latestOffset = latestOffset
+  }
+
+  /** [start, end) of the page are the record bytes of a batch that begins with this offset. */
+  begin(
+    page: Buffer,
+    start: number,
+    end: number,
+    baseOffset: number,
+    range: BatchRange,
+    keepsTombstones: boolean,
+  ): void {
     this.kept = 0
     this.removed = 0
     this.hasTombstone = false
     this.maxTimestampDelta = Number.NEGATIVE_INFINITY
-    this.#reader.begin(page, start, end, { count: header.count, lastOffsetDelta })
-    this.#rule = rule
+    this.#reader.begin(page, start, end, range)
+    this.#keepsTombstones = keepsTombstones
     this.#page = page
     this.#end = end
-    this.#baseOffset = header.baseOffset
+    this.#baseOffset = baseOffset
     this.#runStart = -1
     this.#copiedBytes = 0
     if (this.#copied.length < end - start) this.#copied = Buffer.allocUnsafeSlow(end - start)
@@ -57,12 +64,9 @@ export class RecordSieve {
   /** Goes on by a chunk; true at the end of the batch. Throws a `BatchFormatError`. */
   advance(): boolean {
     const chunk = this.#chunk
-    const rule = this.#rule
     this.#reader.read(chunk)
-    if (chunk.count > 0 && rule !== undefined) {
-      rule.keys.find(this.#page, chunk, this.#found)
-      this.#sift(chunk, rule)
-    }
+    this.#keys.find(this.#page, chunk, this.#found)
+    this.#sift(chunk)
     if (chunk.count === CHUNK_RECORDS) return false
     if (this.removed > 0) this.#copyRun(this.#end)
     return true
@@ -73,9 +77,11 @@ export class RecordSieve {
     return this.#copied.subarray(0, this.#copiedBytes)
   }
 
-  #sift(chunk: RecordChunk, { latestOffset, keepsTombstones }: SieveRule): void {
+  #sift(chunk: RecordChunk): void {
     const { count, starts, offsetDeltas, keyLengths, valueLengths } = chunk
     const found = this.#found
+    const latestOffset = this.#latestOffset
+    const keepsTombstones = this.#keepsTombstones
     for (let index = 0; index < count; index += 1) {
       const offset = this.#baseOffset + (offsetDeltas[index] as number)
       const isTombstone = (valueLengths[index] as number) < 0

@@ -47,11 +47,14 @@ export class PartitionLog implements AppendTarget, ReadPartition {
   readonly directory: string
   /** What opening it found and did. */
   readonly report: MutableReport
+  /** Deletions and replacements of its segments. */
+  readonly changes: SegmentChanges
   /** Told when the high watermark or the log start has moved, or the partition was closed to writes. */
   onChange: (() => void) | undefined = undefined
   readonly #environment: StorageEnvironment
   readonly #segments: SegmentList
-  readonly #producers: ProducerStates
+  /** Not to be changed. */
+  readonly producers: ProducerStates
   readonly #tail: Tail
   readonly #reader: PageReader
   readonly #appender: Appender
@@ -59,7 +62,6 @@ export class PartitionLog implements AppendTarget, ReadPartition {
   readonly #sideFiles: SideFiles
   readonly #epochs: PartitionEpochs
   readonly #reads: SteadyReads
-  readonly #changes: SegmentChanges
   /** Where the log ended when it was opened. */
   readonly #openedAt: number
   #config: TopicConfig
@@ -79,14 +81,14 @@ export class PartitionLog implements AppendTarget, ReadPartition {
     this.#environment = environment
     this.#config = config
     this.#segments = recovered.segments
-    this.#producers = recovered.producers
+    this.producers = recovered.producers
     this.#logStartOffset = recovered.logStartOffset
     this.#tail = new Tail(environment.cache, environment.chunks)
     this.#reader = new PageReader(this.name, this.#segments, this.#tail, environment)
     this.#reader.onIndexRebuilt = (file) => this.report.rebuilt.push(file)
     this.#reads = new SteadyReads(this, this.#reader, this.#segments)
     this.#sideFiles = new SideFiles(environment, directory)
-    this.#changes = new SegmentChanges(environment, directory, this.#segments, {
+    this.changes = new SegmentChanges(environment, directory, this.#segments, {
       removed: (segments) => {
         this.#tail.forget(segments)
         this.#reader.forget()
@@ -150,7 +152,7 @@ export class PartitionLog implements AppendTarget, ReadPartition {
 
   /** Records with the greatest base offset below which a transaction is undecided; undefined: none is. */
   get firstUnstableOffset(): number | undefined {
-    return this.#producers.firstUnstableOffset
+    return this.producers.firstUnstableOffset
   }
 
   /** The leader epochs; beside a writer, whose file is looked at again, as far as the log end is known. */
@@ -242,7 +244,7 @@ export class PartitionLog implements AppendTarget, ReadPartition {
 
   /** For readers: see `ReadPartition`. */
   async settled(): Promise<void> {
-    await this.#changes.idle()
+    await this.changes.idle()
     await this.poll(this.#logStartOffset)
   }
 
@@ -288,7 +290,7 @@ export class PartitionLog implements AppendTarget, ReadPartition {
 
   /** See `SegmentChanges.deleteBelow`. */
   deleteSegmentsBelow(offset: number): Promise<number> {
-    return this.#changes.deleteBelow(offset)
+    return this.changes.deleteBelow(offset)
   }
 
   /** As `sizeBytes`, of the segments whose size was asked for before, or that were written here. */
@@ -314,7 +316,7 @@ export class PartitionLog implements AppendTarget, ReadPartition {
     try {
       if (!this.#environment.readOnly) await this.#appender.close(() => this.#seal())
     } finally {
-      await this.#changes.close()
+      await this.changes.close()
       this.#tail.clear()
       this.#reader.close()
       for (const segment of this.#segments.all) await segment.close()
@@ -378,7 +380,7 @@ export class PartitionLog implements AppendTarget, ReadPartition {
 
   #saveSnapshot(offset: number): Promise<void> {
     const bases = new Set(this.#segments.all.map((segment) => segment.baseOffset))
-    return this.#sideFiles.saveSnapshot(offset, this.#producers.snapshot(), bases)
+    return this.#sideFiles.saveSnapshot(offset, this.producers.snapshot(), bases)
   }
 
   #watch(segment: Segment): void {

@@ -87,6 +87,11 @@ export class ProducerStates {
     return this.#open
   }
 
+  /** All that are remembered. */
+  entries(): IterableIterator<ProducerEntry> {
+    return this.#entries.values()
+  }
+
   clear(): void {
     this.#entries.clear()
     this.#open.clear()

@@ -34,7 +34,8 @@ export class SegmentChanges {
   readonly #segments: SegmentList
   readonly #hooks: SegmentChangeHooks
   readonly #changes = new Mutex()
-  #isClosed = false
+  readonly #closing = new AbortController()
+  readonly #work = new Set<Promise<unknown>>()
 
   constructor(
     environment: StorageEnvironment,
@@ -117,10 +118,26 @@ export class SegmentChanges {
     })
   }
 
+  /**
+   * Runs work that may take long and ends in changes: a close ends it, by the signal, and waits for it. Rejects as it does, with `CLOSED`
+   * where the partition is closed already.
+   */
+  async run<T>(work: (closing: AbortSignal) => Promise<T>): Promise<T> {
+    this.#refuseClosed()
+    const running = work(this.#closing.signal)
+    this.#work.add(running)
+    try {
+      return await running
+    } finally {
+      this.#work.delete(running)
+    }
+  }
+
   /** Waits for what is under way; no more segments are replaced. */
-  close(): Promise<void> {
-    this.#isClosed = true
-    return this.#changes.idle()
+  async close(): Promise<void> {
+    this.#closing.abort(this.#closedError())
+    await Promise.allSettled(this.#work)
+    await this.#changes.idle()
   }
 
   /** Resolves when no change is under way. */
@@ -178,7 +195,11 @@ export class SegmentChanges {
   }
 
   #refuseClosed(): void {
-    if (this.#isClosed) throw new LogError('CLOSED', `${this.#directory}: the log is closed`)
+    if (this.#closing.signal.aborted) throw this.#closedError()
+  }
+
+  #closedError(): LogError {
+    return new LogError('CLOSED', `${this.#directory}: the log is closed`)
   }
 }
 

@@ -236,7 +236,7 @@ export class Segment implements IndexEntrySink {
     if (this.sizeBytes + sizeBytes > Math.min(segmentBytes, INT32_MAX)) return true
     if (this.offsetIndex.isFull(segmentIndexBytes) || this.timeIndex.isFull(segmentIndexBytes))
       return true
-    const first = this.#timestampOfFirstBatch()
+    const first = this.firstTimestamp
     const spanMs =
       first >= 0 ? maxTimestamp - first : this.#environment.clock.now() - this.#createdMs
     return spanMs > longestSpanMs(config)
@@ -342,7 +342,8 @@ export class Segment implements IndexEntrySink {
     return this.file.isRetired
   }
 
-  #timestampOfFirstBatch(): number {
+  /** The greatest timestamp of its first batch; -1 where it has none. The file must be ready. */
+  get firstTimestamp(): number {
     if (this.#firstTimestamp === undefined) {
       const header = Buffer.allocUnsafe(BATCH_HEADER_BYTES)
       const read = this.file.readSync(header, 0, BATCH_HEADER_BYTES, 0)

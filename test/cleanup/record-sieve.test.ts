@@ -18,8 +18,11 @@ import {
 } from '../../src/codec/batch.ts'
 import type { RecordToEncode } from '../../src/codec/batch-encoder.ts'
 import { encodeBatch } from '../../src/codec/batch-encoder.ts'
+import { Codecs } from '../../src/codec/codecs.ts'
 import type { DecodedRecord } from '../codec/support.ts'
 import { decodeBatch } from '../codec/support.ts'
+
+const CODECS = new Codecs({}, 1024 * 1024)
 
 interface Sifted {
   readonly sieve: RecordSieve
@@ -48,12 +51,11 @@ async function sift(
     keys.put(Buffer.from(key), chunk, offset, 0)
   }
   const header = readBatchHeader(batch, 0)
-  const sieve = new RecordSieve()
-  sieve.begin(batch, BATCH_HEADER_BYTES, batch.length, header, {
-    keys,
-    latestOffset: options.latestOffset ?? Number.MAX_SAFE_INTEGER,
-    keepsTombstones: options.keepsTombstones ?? true,
-  })
+  const { baseOffset, count, lastOffset } = header
+  const sieve = new RecordSieve(keys, options.latestOffset ?? Number.MAX_SAFE_INTEGER)
+  const range = { count, lastOffsetDelta: lastOffset - baseOffset }
+  const keeps = options.keepsTombstones ?? true
+  sieve.begin(batch, BATCH_HEADER_BYTES, batch.length, baseOffset, range, keeps)
   while (!sieve.advance());
   const maxTimestamp = header.isLogAppendTime
     ? header.maxTimestamp
@@ -107,7 +109,7 @@ test('of a batch stay the last records of their keys, with offsets, times and he
   ])
   const { sieve, header, kept } = await sift(batch, last)
   assert.deepEqual([sieve.kept, sieve.removed, sieve.hasTombstone], [2, 3, false])
-  const rewritten = assemble(header, await rewriteBatch(header, kept, undefined))
+  const rewritten = assemble(header, await rewriteBatch(header, kept, undefined, CODECS))
   const after = decodeBatch(rewritten)
   assert.deepEqual(
     contentOf(after.records),
@@ -161,7 +163,7 @@ test('a horizon becomes the base of the timestamps, and changes none', async () 
   const { header } = await sift(batch, new Map())
   const all = { records: batch.subarray(BATCH_HEADER_BYTES), count: 2, maxTimestamp: 2000 }
   const horizon = 86_400_000 * 400
-  const rewritten = decodeBatch(assemble(header, await rewriteBatch(header, all, horizon)))
+  const rewritten = decodeBatch(assemble(header, await rewriteBatch(header, all, horizon, CODECS)))
   assert.equal(rewritten.header.attributes, DELETE_HORIZON_BIT)
   assert.equal(rewritten.header.baseTimestamp, horizon)
   assert.deepEqual(contentOf(rewritten.records), contentOf(decodeBatch(batch).records))
@@ -176,7 +178,7 @@ test('with append time all records keep the time of the batch, horizon or not', 
   })
   const { header, kept } = await sift(batch, new Map([['a', 5]]))
   assert.equal(kept.maxTimestamp, 9000)
-  const after = decodeBatch(assemble(header, await rewriteBatch(header, kept, 50_000)))
+  const after = decodeBatch(assemble(header, await rewriteBatch(header, kept, 50_000, CODECS)))
   assert.equal(after.header.attributes, LOG_APPEND_TIME_BIT | DELETE_HORIZON_BIT)
   assert.deepEqual(
     after.records.map(({ offset, timestamp }) => [offset, timestamp]),
@@ -194,7 +196,7 @@ test('what was compressed is compressed again with the same codec', async () => 
     compress: (records) => gzipSync(records),
   })
   const header = readBatchHeader(zipped, 0)
-  const rewritten = await rewriteBatch(header, kept, undefined)
+  const rewritten = await rewriteBatch(header, kept, undefined, CODECS)
   assert.equal(rewritten.attributes, 1)
   assert.deepEqual(gunzipSync(rewritten.records), kept.records)
 })
@@ -279,7 +281,7 @@ test('whatever the records, what stays is what a plain filter leaves, chunk afte
         expected.some((each) => each.value === null),
       )
       if (expected.length === 0 || sieve.removed === 0) return
-      const after = decodeBatch(assemble(header, await rewriteBatch(header, kept, until)))
+      const after = decodeBatch(assemble(header, await rewriteBatch(header, kept, until, CODECS)))
       assert.deepEqual(contentOf(after.records), contentOf(expected))
       assert.equal(after.header.lastOffset, header.lastOffset)
       assert.equal(after.header.maxTimestamp, Math.max(...expected.map((each) => each.timestamp)))

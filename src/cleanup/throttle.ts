@@ -1,0 +1,68 @@
+import type { Clock } from '../types.ts'
+import { Deferred } from '../util/deferred.ts'
+import { nextTurn, turnIsLong } from '../util/turn.ts'
+
+/** Less than this is not slept for, but put on account: a timer is not that exact. */
+const SHORTEST_SLEEP_MS = 20
+
+/** Holds work to a number of bytes a second, to short turns of the event loop, and to its end: each step of it goes through `spend`. */
+export class Throttle {
+  readonly #clock: Clock
+  readonly #bytesPerSecond: number
+  readonly #signal: AbortSignal
+  /** When what was spent so far is paid for. */
+  #dueMs = 0
+  #pause = new Deferred<void>()
+
+  /** @param bytesPerSecond infinite: no bound. */
+  constructor(clock: Clock, bytesPerSecond: number, signal: AbortSignal) {
+    this.#clock = clock
+    this.#bytesPerSecond = bytesPerSecond
+    this.#signal = signal
+  }
+
+  /**
+   * Runs work that spends. `paused` resolves when it sleeps for the first time, or has ended: a timer that begins it waits for that, since
+   * the sleep ends by a timer as well.
+   */
+  begin<T>(work: () => Promise<T>): {
+    readonly ended: Promise<T>
+    readonly paused: Promise<void>
+  } {
+    const paused = this.#pause.promise
+    const ended = work().finally(() => this.#pause.resolve())
+    return { ended, paused }
+  }
+
+  /** Resolves when so many bytes may be read or written. Rejects with the signal's reason once the work is to end. */
+  async spend(bytes: number): Promise<void> {
+    this.#signal.throwIfAborted()
+    if (turnIsLong()) await nextTurn()
+    const now = this.#clock.now()
+    // What is on account is bounded: a clock that was set back would make it wait for ever.
+    const debtMs = Math.min(Math.max(this.#dueMs - now, 0), SHORTEST_SLEEP_MS)
+    const waitMs = debtMs + (1000 * bytes) / this.#bytesPerSecond
+    this.#dueMs = now + waitMs
+    if (waitMs >= SHORTEST_SLEEP_MS) await this.#sleep(Math.ceil(waitMs))
+    this.#signal.throwIfAborted()
+  }
+
+  #sleep(ms: number): Promise<void> {
+    const signal = this.#signal
+    return new Promise((resolve) => {
+      const wake = (): void => {
+        timer.cancel()
+        signal.removeEventListener('abort', wake)
+        resolve()
+      }
+      const timer = this.#clock.setTimer(() => {
+        const paused = new Deferred<void>()
+        this.#pause = paused
+        wake()
+        return paused.promise
+      }, ms)
+      signal.addEventListener('abort', wake, { once: true })
+      this.#pause.resolve()
+    })
+  }
+}
