@@ -8,13 +8,13 @@ import type {
   OffsetCommit,
   ResetTo,
 } from './groups/types.ts'
+import { describeTopic } from './log/descriptions.ts'
 import { refuseInternal } from './log/group-offsets.ts'
 import type { BackgroundFailure, LogCore } from './log/log-core.ts'
 import type { LogEvents } from './log/log-events.ts'
 import { checkDeletion, endOffsetForEpoch, offsetForTimestamp } from './log/offset-queries.ts'
 import type { OpenedLog } from './log/open-log.ts'
 import { openLog } from './log/open-log.ts'
-import { describePartition } from './log/partition-description.ts'
 import { Producing } from './log/producing.ts'
 import { closedError, readOnlyError } from './log/refusals.ts'
 import type {
@@ -240,19 +240,7 @@ export class Log<T extends object = AnyTopics> extends EventEmitter<LogEvents> {
 
   async describeTopic(name: string): Promise<TopicDescription> {
     this.#requireOpen()
-    const topic = this.#core.topics.get(name)
-    const stored = this.#core.topics.store.get(name)
-    return {
-      name,
-      topicId: topic.topicId,
-      internal: name === OFFSETS_TOPIC,
-      key: stored?.key ?? topic.codec.key,
-      serializer: stored?.serializer ?? topic.codec.serializer.name,
-      config: { ...topic.config },
-      partitions: await Promise.all(
-        topic.partitions.map((each) => describePartition(each, this.#core.environment.readOnly)),
-      ),
-    }
+    return await describeTopic(this.#core.topics, name, this.#core.environment.readOnly)
   }
 
   /** Changes what is given of a topic's configuration; the rest stays. */

@@ -16,10 +16,11 @@ import { ChunkPool } from '../storage/tail.ts'
 import type { StoredTopic } from '../topics/stored-topic.ts'
 import type { ResolvedDeclaration } from '../topics/topic-definition.ts'
 import { TopicStore } from '../topics/topic-store.ts'
-import type { Clock, FileSystem, ResetOffset, Timer } from '../types.ts'
+import type { Clock, FileSystem, ResetOffset } from '../types.ts'
 import { asError, isDiskFull } from '../util/error-code.ts'
 import { Mutex } from '../util/mutex.ts'
 import { nextTurn, turnIsLong } from '../util/turn.ts'
+import { Background } from './background.ts'
 import type { DataDirectory } from './data-directory.ts'
 import { GroupOffsets } from './group-offsets.ts'
 import type { TopicFiles } from './topic-files.ts'
@@ -58,10 +59,9 @@ export class LogCore {
   readonly #data: DataDirectory
   readonly #options: ResolvedLogOptions
   readonly #flusher: Flusher
-  readonly #timers = new Set<Timer>()
+  readonly #background: Background
   readonly #fileSystem: FileSystem
   readonly #logStartMoves = new Mutex()
-  #background: Promise<void> = Promise.resolve()
   #isClosing = false
   #failure: LogError | undefined
   /** The last attempt to write the recovery points found no room. */
@@ -109,8 +109,9 @@ export class LogCore {
       topics: this.topics,
       clock,
       readOnly: options.readOnly,
-      onError: (error) => this.onFailure?.({ topic: undefined, partition: undefined, error }),
+      onError: (error) => this.#failedBehind(error),
     })
+    this.#background = new Background(clock, (error) => this.#failedBehind(error))
   }
 
   /** Why the log takes no more writes; undefined while it does. A partition may have a failure of its own. */
@@ -199,9 +200,9 @@ export class LogCore {
   /** See `DataDirectory` for the order. Rejects, after all is closed, where anything could not be kept. */
   async close(): Promise<void> {
     this.#isClosing = true
-    for (const timer of this.#timers) timer.cancel()
+    this.#background.stop()
     await this.topics.close()
-    await this.#background
+    await this.#background.idle()
     const failures: (Error | undefined)[] = [
       this.#failure,
       await failureOf(this.groups.close()),
@@ -217,7 +218,7 @@ export class LogCore {
 
   /** After an open that failed half-way: closes what is open, as cleanly as can be. The lock is the caller's. */
   async abandon(): Promise<void> {
-    for (const timer of this.#timers) timer.cancel()
+    this.#background.stop()
     this.#isClosing = true
     const failure = await this.#closePartitions()
     // Without the marker the next open recovers: nothing is lost.
@@ -292,26 +293,20 @@ export class LogCore {
     this.onFailure?.({ topic, partition, error })
   }
 
+  #failedBehind(error: Error): void {
+    this.onFailure?.({ topic: undefined, partition: undefined, error })
+  }
+
   // --------------------------------------------------------------------------- background work
 
   #startTimers(): void {
     const { readOnly, readOnlyPollMs, retentionCheckIntervalMs } = this.#options
-    if (readOnly) this.#repeat(readOnlyPollMs, () => this.poll())
-    else this.#repeat(retentionCheckIntervalMs, async () => void (await this.applyRetention()))
-  }
-
-  #repeat(intervalMs: number, task: () => Promise<void>): void {
-    const timer = this.clock.setTimer(async () => {
-      this.#timers.delete(timer)
-      if (this.#isClosing) return
-      const run = task().catch((error: unknown) =>
-        this.onFailure?.({ topic: undefined, partition: undefined, error: asError(error) }),
-      )
-      this.#background = run
-      await run
-      if (!this.#isClosing) this.#repeat(intervalMs, task)
-    }, intervalMs)
-    this.#timers.add(timer)
+    if (readOnly) {
+      this.#background.every(readOnlyPollMs, () => this.poll())
+      return
+    }
+    const applyRetention = async (): Promise<void> => void (await this.applyRetention())
+    this.#background.every(retentionCheckIntervalMs, applyRetention)
   }
 
   /** For a reader beside a writer: looks for what the writer has done since. */
