@@ -17,7 +17,7 @@ import { randomRecord } from './records.ts'
 import { scratchDirectory } from './scratch.ts'
 import { SEED } from './seed.ts'
 
-const BURSTS = 150
+const BURSTS = 100
 const BURSTS_BETWEEN = 20
 const OFFSETS_TOPIC = '__consumer_offsets'
 const CODECS = ['none', 'gzip', 'snappy', 'lz4', 'zstd']

@@ -2,7 +2,7 @@
 import assert from 'node:assert/strict'
 import path from 'node:path'
 import { test } from 'node:test'
-import { expectDump } from './expectations.ts'
+import { expectCodecs, expectDump } from './expectations.ts'
 import { dumpDirectories, verifyIndexes } from './kafka-tools.ts'
 import { writeAndKill } from './killed-writer.ts'
 import { Acknowledgements, openRandomLog, writeTerm } from './random-run.ts'
@@ -37,7 +37,9 @@ test(`random runs, closed, are sound to Kafka (seed ${SEED})`, async () => {
   const seen = await reopen(directory, true)
   acknowledged.expectIn(seen, { wasKilled: false })
   const partitions = partitionsOf(directory, seen)
-  expectDump(await dumpDirectories(partitions), directory, seen)
+  const dump = await dumpDirectories(partitions)
+  expectDump(dump, directory, seen)
+  expectCodecs(dump, directory)
   await verifyIndexes(partitions)
 })
 

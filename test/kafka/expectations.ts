@@ -45,3 +45,16 @@ export function expectDump(dump: Dump, directory: string, seen: Seen): void {
       assert.deepEqual(visible[index], shown(record), name)
   }
 }
+
+/** Every codec of every kind is met with in what this library wrote, and no other but none: what does not shrink stays as it is. */
+export function expectCodecs(dump: Dump, directory: string): void {
+  for (const [topic, { codecs = [], declaration }] of Object.entries(KINDS)) {
+    const numbers = Array.from({ length: declaration.partitions ?? 1 }, (_, number) => number)
+    const batches = numbers.flatMap((each) =>
+      batchesIn(dump, path.join(directory, `${topic}-${each}`)),
+    )
+    const met = new Set(batches.map(({ codec }) => codec))
+    met.delete('none')
+    assert.deepEqual([...met].sort(), [...codecs].sort(), topic)
+  }
+}

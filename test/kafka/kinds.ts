@@ -3,7 +3,7 @@
  * dumped by Kafka's tool, and adopted by a broker.
  */
 import assert from 'node:assert/strict'
-import type { TopicDeclaration } from '../../src/index.ts'
+import type { CompressionType, ProduceOptions, TopicDeclaration } from '../../src/index.ts'
 import { randomInteger } from '../support/random.ts'
 import type { ByteLog, RecordShape } from './records.ts'
 
@@ -12,6 +12,10 @@ export interface Kind {
   readonly shape: RecordShape
   /** Most records of one call; a call's batch must fit in a segment. */
   readonly callLimit: number
+  /** What a call asks for besides its durability. */
+  readonly callOptions?: (random: () => number) => ProduceOptions
+  /** What batches are compressed with, if at all. */
+  readonly codecs?: readonly CompressionType[]
   /** Settings that a broker needs so as to treat the topic as we do. */
   readonly brokerConfig?: Readonly<Record<string, string>>
   /** Takes records away after a term of writing. */
@@ -30,6 +34,7 @@ const SMALL = {
 } as const
 const ONE = { ...SMALL, partitions: 1 } as const
 const USUAL = { shape: { valueLimit: 200 }, callLimit: 8 } as const
+const CODECS = ['gzip', 'snappy', 'lz4', 'zstd'] as const
 const APPEND_TIME = { 'message.timestamp.type': 'LogAppendTime' }
 
 async function eachPartition(
@@ -40,6 +45,18 @@ async function eachPartition(
   for (const each of (await log.describeTopic(topic)).partitions) {
     await work(each.partition, each.logStartOffset, each.logEndOffset)
   }
+}
+
+const compressed = (compression: CompressionType, more: TopicDeclaration = {}): Kind => ({
+  ...USUAL,
+  declaration: { ...ONE, durability: 'os', compression, ...more },
+  codecs: [compression],
+})
+
+/** Any codec, or none, call by call. */
+const anyCodec = (random: () => number): ProduceOptions => {
+  const compression = CODECS[randomInteger(random, CODECS.length + 1)]
+  return compression === undefined ? {} : { compression }
 }
 
 export const KINDS: Readonly<Record<string, Kind>> = {
@@ -68,6 +85,27 @@ export const KINDS: Readonly<Record<string, Kind>> = {
   'rolled-by-time': {
     ...USUAL,
     declaration: { ...ONE, segmentBytes: 1 << 20, segmentMs: 100_000, durability: 'os' },
+  },
+  'codec.gzip': compressed('gzip', { compressionLevel: 9 }),
+  'codec.snappy': compressed('snappy', { durability: 'disk' }),
+  'codec.lz4': {
+    ...compressed('lz4', { timestampType: 'LogAppendTime' }),
+    brokerConfig: APPEND_TIME,
+  },
+  'codec.zstd': compressed('zstd', { compressionLevel: 6, lingerMs: 2 }),
+  'codec.any': {
+    ...USUAL,
+    declaration: { ...SMALL, durability: 'os' },
+    callOptions: anyCodec,
+    codecs: CODECS,
+  },
+  /** Batches of up to 800 KB, which are compressed off the event loop. */
+  'codec.large': {
+    declaration: { key: 'bytes', value: 'bytes', durability: 'os' },
+    shape: { valueLimit: 20_000 },
+    callLimit: 40,
+    callOptions: anyCodec,
+    codecs: CODECS,
   },
   /** Every batch but the first has an entry in both indexes. */
   indexed: {

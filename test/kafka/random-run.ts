@@ -1,5 +1,6 @@
 /** Random work on a log of all kinds, and what of it must be there afterwards. */
 import assert from 'node:assert/strict'
+import type { ProduceOptions } from '../../src/index.ts'
 import { Log } from '../../src/index.ts'
 import { randomInteger, seededRandom } from '../support/random.ts'
 import { DECLARATIONS, KINDS } from './kinds.ts'
@@ -55,7 +56,10 @@ async function produceOnce(
   assert.ok(kind)
   const { declaration, shape, callLimit } = kind
   const { partitions = 1 } = declaration
-  const options = random() < 0.2 ? ({ durability: random() < 0.5 ? 'os' : 'disk' } as const) : {}
+  const options: ProduceOptions = {
+    ...kind.callOptions?.(random),
+    ...(random() < 0.2 ? { durability: random() < 0.5 ? 'os' : 'disk' } : {}),
+  }
   if (random() < 0.5) {
     const record = randomRecord(random, random() < 0.05 ? { ...shape, valueLimit: 3000 } : shape)
     // A key chooses the partition; without one it would be chosen by chance, which no seed repeats.
