@@ -71,9 +71,9 @@ export class SegmentIndexes {
     return this.#options.isActive && this.#options.state !== 'closed'
   }
 
-  /** A live writer makes them with its first flush. */
+  /** A writer makes them with its first flush, so that a kill may come before. */
   #missing(kind: SegmentFileKind): void {
-    if (this.#options.isActive && this.#options.state === 'live') return
+    if (this.#isInUse) return
     this.#tell('index-missing', kind, 'it is not there; the next open makes it')
   }
 

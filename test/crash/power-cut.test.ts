@@ -1,9 +1,12 @@
 // A scripted run, cut at each of its file-system operations, and what the next open finds.
 import assert from 'node:assert/strict'
+import path from 'node:path'
 import { test } from 'node:test'
+import { verifyDirectory } from '../../src/inspect/directory-check.ts'
+import type { Finding } from '../../src/inspect/finding.ts'
 import { ManualClock } from '../../src/testing/index.ts'
 import { CrashEvidence } from '../support/crash-evidence.ts'
-import { CrashRun, RunEnded, runScript } from '../support/crash-run.ts'
+import { CrashRun, DIRECTORY, RunEnded, runScript } from '../support/crash-run.ts'
 import type { PowerCutOptions } from '../support/fault-file-system.ts'
 import { FaultFileSystem } from '../support/fault-file-system.ts'
 import { randomInteger, seededRandom } from '../support/random.ts'
@@ -60,7 +63,21 @@ async function recover(
   await run.reopen(survives)
   await run.goOn()
   await run.close()
+  await expectSound(fileSystem, evidence)
   await run.reopen('os')
+}
+
+/** What was recovered and closed bears itself out, byte for byte, but for the damage that recovery has told. */
+async function expectSound(fileSystem: FaultFileSystem, evidence: CrashEvidence): Promise<void> {
+  const findings: Finding[] = []
+  const onFinding = (finding: Finding): void => void findings.push(finding)
+  const { state } = await verifyDirectory({ fileSystem, directory: DIRECTORY, onFinding })
+  assert.equal(state, 'closed')
+  for (const { severity, kind, file, message } of findings) {
+    if (severity === 'information' || kind === 'lost-write') continue
+    const isTold = kind.startsWith('batch-') && evidence.damaged.has(path.dirname(file))
+    assert.ok(isTold, `${kind} in ${file}: ${message}`)
+  }
 }
 
 /** Another crash at a random operation of the recovery, or shortly after it. */

@@ -92,6 +92,11 @@ export class CrashEvidence {
     }
   }
 
+  /** Partitions of which a recovery has told damage, as `<topic>-<partition>`. */
+  get damaged(): ReadonlySet<string> {
+    return this.#state.damaged
+  }
+
   clone(): CrashEvidence {
     return new CrashEvidence(structuredClone(this.#state))
   }

@@ -8,6 +8,9 @@ import type {
   ProduceRecord,
 } from '../../src/index.ts'
 import { Log, OffsetConflictError, OffsetOutOfRangeError } from '../../src/index.ts'
+import { verifyDirectory } from '../../src/inspect/directory-check.ts'
+import type { Finding } from '../../src/inspect/finding.ts'
+import type { DirectoryState } from '../../src/inspect/verify-context.ts'
 import { ManualClock, MemoryFileSystem } from '../../src/testing/index.ts'
 import { loseLockHolder } from './lock-holder.ts'
 
@@ -180,11 +183,13 @@ export class ModelledLog {
   }
 
   async #reopen(after: 'close' | 'kill'): Promise<void> {
+    await this.#verify('live')
     if (after === 'close') await this.#log.close()
     else {
       this.#fileSystem = this.#fileSystem.clone()
       await loseLockHolder(this.#fileSystem, DIRECTORY)
     }
+    await this.#verify(after === 'close' ? 'closed' : 'crashed')
     await this.#open()
     const { clean, partitions, resetOffsets } = this.#log.recovery
     assert.equal(clean, after === 'close')
@@ -192,6 +197,21 @@ export class ModelledLog {
     assert.deepEqual(resetOffsets, [])
     this.#allVisible()
     await this.checkAll()
+  }
+
+  /** Whatever was done, the files bear each other out. */
+  async #verify(expected: DirectoryState): Promise<void> {
+    const findings: Finding[] = []
+    const { state } = await verifyDirectory({
+      fileSystem: this.#fileSystem,
+      directory: DIRECTORY,
+      onFinding: (finding) => findings.push(finding),
+    })
+    assert.equal(state, expected)
+    assert.deepEqual(
+      findings.filter(({ severity }) => severity !== 'information'),
+      [],
+    )
   }
 
   async #flush(): Promise<void> {
