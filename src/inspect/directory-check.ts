@@ -1,7 +1,7 @@
 /**
  * A data directory, every byte of it: the data against its checksums, and everything that speaks of the data against the data. Nothing is
- * changed. Beside a live writer each file is verified up to where it reached when it was looked at; a partition that seems damaged then is
- * looked at once more, as the writer may have changed it meanwhile.
+ * changed. Beside a live writer each file is verified up to where it reached when it was looked at; a segment that seems damaged then is
+ * looked at again, as the writer may have changed it meanwhile.
  */
 import path from 'node:path'
 import { LogError } from '../errors.ts'
@@ -67,9 +67,6 @@ export async function verifyDirectory(options: VerifyOptions): Promise<VerifyRep
   return await new DirectoryCheck(options).run()
 }
 
-/** A live partition that seems damaged, or whose files go meanwhile, is looked at again so often. */
-const LOOKS = 3
-
 interface Store {
   readonly topics: ReadonlyMap<string, StoredTopic>
   readonly damage: string | undefined
@@ -112,7 +109,7 @@ class DirectoryCheck {
       this.#findings.add(kind, name, message, severity === undefined ? {} : { severity })
     }
     if (topics === undefined) checkNames(context, checkpoints, new Set(partitions.map(nameOf)))
-    this.#checkStore(store.topics, partitions)
+    await this.#checkStore(store.topics, partitions)
     this.#findings.settle()
     this.#options.onTotal?.(await logBytes(fileSystem, directory, chosen))
     for (const partition of chosen) await this.#partition(partition, checkpoints)
@@ -165,13 +162,13 @@ class DirectoryCheck {
     return { topics, damage: undefined }
   }
 
-  #checkStore(
+  async #checkStore(
     topics: ReadonlyMap<string, StoredTopic>,
     partitions: readonly PartitionName[],
-  ): void {
+  ): Promise<void> {
     const there = new Set(partitions.map(nameOf))
     for (const topic of topics.values()) {
-      if (topic.state === 'live') this.#checkPartitionsOf(topic, there)
+      if (topic.state === 'live') await this.#checkPartitionsOf(topic, there)
       else {
         const message = `topic ${topic.name} is being deleted; the next open finishes that`
         this.#findings.add('half-done', METADATA_FILE, message)
@@ -186,15 +183,27 @@ class DirectoryCheck {
     }
   }
 
-  #checkPartitionsOf({ name: topic, partitions }: StoredTopic, there: ReadonlySet<string>): void {
+  async #checkPartitionsOf(
+    { name: topic, partitions }: StoredTopic,
+    there: ReadonlySet<string>,
+  ): Promise<void> {
     for (let partition = 0; partition < partitions; partition += 1) {
       const directory = nameOf({ topic, partition })
-      if (there.has(directory)) continue
+      if (there.has(directory) || (await this.#isChanging(topic, directory))) continue
       // A creation writes the file first, and a kill behind it leaves the directory to the next open.
       const severity = this.#state === 'closed' ? 'damage' : 'warning'
       const message = `${METADATA_FILE} names it, and it is not there`
       this.#findings.add('partition-missing', directory, message, { severity })
     }
+  }
+
+  /** A live writer has made it by now, or deleted its topic. */
+  async #isChanging(topic: string, directory: string): Promise<boolean> {
+    if (this.#state !== 'live') return false
+    const { fileSystem, directory: data } = this.#options
+    if ((await fileSystem.stat(path.join(data, directory))) !== undefined) return true
+    const { topics } = await this.#readStore()
+    return topics.get(topic)?.state !== 'live'
   }
 
   #chosen(
@@ -212,40 +221,8 @@ class DirectoryCheck {
 
   // --------------------------------------------------------------------------------- partitions
 
-  async #partition(partition: PartitionName, checkpoints: Checkpoints): Promise<void> {
-    if (this.#state !== 'live') {
-      await this.#look(this.#context(this.#findings), partition, checkpoints)
-      return
-    }
-    let before = checkpoints
-    for (let look = 1; ; look += 1) {
-      const made: Finding[] = []
-      const findings = new Findings((finding) => made.push(finding), this.#options.findingsPerKind)
-      const looked = { ...this.#looked }
-      const isWhole = await this.#look(this.#context(findings), partition, before)
-      const isSound = isWhole && findings.totals.damage === 0 && findings.totals.warning === 0
-      if (isSound || look === LOOKS) {
-        for (const finding of made) this.#findings.take(finding)
-        if (!isWhole) this.#changed(partition)
-        this.#findings.settle()
-        return
-      }
-      Object.assign(this.#looked, looked)
-      before = await readCheckpoints(this.#context(new Findings(() => {})))
-    }
-  }
-
-  #changed(partition: PartitionName): void {
-    const message = 'files went while they were looked at, several times: part of it was not seen'
-    this.#findings.add('changed', nameOf(partition), message)
-  }
-
-  /** False where a file went meanwhile. */
-  async #look(
-    context: VerifyContext,
-    { topic, partition }: PartitionName,
-    checkpoints: Checkpoints,
-  ): Promise<boolean> {
+  async #partition({ topic, partition }: PartitionName, checkpoints: Checkpoints): Promise<void> {
+    const context = this.#context(this.#findings)
     const name = nameOf({ topic, partition })
     try {
       this.#checkTopicId(context, topic, name, await readTopicId(context, name))
@@ -262,13 +239,13 @@ class DirectoryCheck {
       for (const remark of files.remarks) {
         context.findings.add(remark.kind, path.join(name, remark.name), remark.message)
       }
-      checkEnds(context, checkpoints, verified, await checkPartition(context, verified, files))
-      context.findings.settle()
-      return true
+      const end = await checkPartition(context, verified, files)
+      if (end.isWhole) checkEnds(context, checkpoints, verified, end)
     } catch (error) {
       if (context.state !== 'live' || errorCode(error) !== 'ENOENT') throw error
-      return false
+      this.#findings.add('changed', name, 'it went while it was looked at')
     }
+    context.findings.settle()
   }
 
   #checkTopicId(context: VerifyContext, topic: string, name: string, id: string | undefined): void {

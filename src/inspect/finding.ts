@@ -102,13 +102,14 @@ const TOLD_ONE_BY_ONE = 20
 /** Takes findings, and keeps a file full of the same from filling memory and screen. */
 export class Findings {
   readonly #told: (finding: Finding) => void
-  readonly #limit: number
+  /** Of a kind in a file, that are told one by one. */
+  readonly limit: number
   readonly #counts = new Map<string, { readonly first: Finding; count: number }>()
   readonly totals: Record<Severity, number> = { damage: 0, warning: 0, information: 0 }
 
   constructor(told: (finding: Finding) => void, limit: number = TOLD_ONE_BY_ONE) {
     this.#told = told
-    this.#limit = limit
+    this.limit = limit
   }
 
   add(kind: FindingKind, file: string, message: string, details: FindingDetails = {}): void {
@@ -122,14 +123,14 @@ export class Findings {
     const seen = this.#counts.get(key)
     if (seen === undefined) this.#counts.set(key, { first: finding, count: 1 })
     else seen.count += 1
-    if ((seen?.count ?? 1) <= this.#limit) this.#told(finding)
+    if ((seen?.count ?? 1) <= this.limit) this.#told(finding)
   }
 
   /** Tells what was only counted since the last call. */
   settle(): void {
     for (const [, { first, count }] of this.#counts) {
-      if (count <= this.#limit) continue
-      const message = `${count - this.#limit} more of ${first.kind}`
+      if (count <= this.limit) continue
+      const message = `${count - this.limit} more of ${first.kind}`
       this.#told({ severity: first.severity, kind: 'more', file: first.file, message })
     }
     this.#counts.clear()

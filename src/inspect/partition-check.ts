@@ -10,8 +10,9 @@ import { readFileIfThere } from '../storage/checkpoint.ts'
 import { DataFile } from '../storage/file-cache.ts'
 import { segmentFileName } from '../storage/file-names.ts'
 import { decodeSnapshot } from '../storage/producer-snapshot.ts'
-import type { FindingDetails, FindingKind } from './finding.ts'
-import { reasonOf } from './finding.ts'
+import { errorCode } from '../util/error-code.ts'
+import type { Finding, FindingDetails, FindingKind } from './finding.ts'
+import { Findings, reasonOf } from './finding.ts'
 import type { FaultyRegion } from './log-walk.ts'
 import { walkLog } from './log-walk.ts'
 import type { PartitionFiles, SegmentFiles } from './partition-files.ts'
@@ -23,6 +24,8 @@ import { SegmentIndexes } from './segment-indexes.ts'
 import type { PartitionEnd, VerifiedPartition, VerifyContext } from './verify-context.ts'
 import { partitionFile } from './verify-context.ts'
 
+/** So often a segment is looked at beside a live writer, before it counts as damaged. */
+const LOOKS = 3
 /** Bytes of an entry of `.txnindex`. */
 const ABORTED_ENTRY_BYTES = 34
 
@@ -40,13 +43,17 @@ class PartitionCheck {
   readonly #partition: VerifiedPartition
   readonly #files: PartitionFiles
   readonly #firstOffset: number
+  /** Those of a look that may have to be made again stand aside. */
+  #findings: Findings
   #endOffset: number
   #isDamaged = false
+  #isWhole = true
 
   constructor(context: VerifyContext, partition: VerifiedPartition, files: PartitionFiles) {
     this.#context = context
     this.#partition = partition
     this.#files = files
+    this.#findings = context.findings
     this.#firstOffset = files.segments[0]?.baseOffset ?? 0
     this.#endOffset = this.#firstOffset
   }
@@ -74,16 +81,58 @@ class PartitionCheck {
     findings.settle()
     looked.partitions += 1
     const [firstOffset, endOffset] = [this.#firstOffset, this.#endOffset]
-    return { firstOffset, endOffset, isDamaged: this.#isDamaged }
+    return { firstOffset, endOffset, isWhole: this.#isWhole }
   }
 
   // ----------------------------------------------------------------------------------- segments
 
+  /**
+   * Beside a live writer a segment that seems damaged is looked at again: compaction may have changed it meanwhile. What its batches say of
+   * producers is not held against snapshots any more then.
+   */
   async #segment(
     producers: ProducerCheck,
     segment: SegmentFiles,
     next: SegmentFiles | undefined,
   ): Promise<void> {
+    const { findings, looked, state } = this.#context
+    if (state !== 'live') {
+      await this.#lookAt(producers, segment, next)
+      findings.settle()
+      return
+    }
+    for (let look = 1; ; look += 1) {
+      const before = { ...looked }
+      const made: Finding[] = []
+      this.#findings = new Findings((finding) => made.push(finding), findings.limit)
+      const isThere = await this.#lookAt(producers, segment, next)
+      this.#findings.settle()
+      const { damage, warning } = this.#findings.totals
+      this.#findings = findings
+      if (!isThere) this.#gone(producers, segment)
+      if (!isThere || damage + warning === 0 || look === LOOKS) {
+        for (const finding of made) findings.take(finding)
+        findings.settle()
+        return
+      }
+      producers.damage()
+      Object.assign(looked, before)
+    }
+  }
+
+  /** By retention, or because compaction has put another in its place, of which the records were seen or come next. */
+  #gone(producers: ProducerCheck, { log }: SegmentFiles): void {
+    this.#isWhole = false
+    producers.damage()
+    this.#tell('changed', log, 'it went while it was looked at')
+  }
+
+  /** False where the segment has gone meanwhile. */
+  async #lookAt(
+    producers: ProducerCheck,
+    segment: SegmentFiles,
+    next: SegmentFiles | undefined,
+  ): Promise<boolean> {
     const { baseOffset, log } = segment
     const { looked, state } = this.#context
     const isActive = next === undefined
@@ -96,8 +145,7 @@ class PartitionCheck {
       timeindex: await this.#sideFile(segment.timeindex),
       tell: (...finding) => this.#tell(...finding),
     })
-    const aborted = await this.#aborted(segment)
-    producers.begin(aborted)
+    producers.begin(await this.#aborted(segment))
     const file = DataFile.existing(this.#context.files, this.#pathOf(log), true)
     const check = new SegmentCheck({
       baseOffset,
@@ -113,6 +161,7 @@ class PartitionCheck {
       progress: (bytes) => this.#progress(bytes),
     })
     const size = await this.#walk(file, check, baseOffset, nextBaseOffset)
+    if (size === undefined) return false
     check.end()
     indexes.end(size, check.nextOffset - 1)
     this.#abortedEnd(producers, segment, check.nextOffset - 1, isActive)
@@ -120,7 +169,7 @@ class PartitionCheck {
     looked.batches += check.batches
     looked.records += check.records
     this.#endOffset = check.nextOffset
-    this.#context.findings.settle()
+    return true
   }
 
   async #walk(
@@ -128,8 +177,8 @@ class PartitionCheck {
     check: SegmentCheck,
     baseOffset: number,
     offsetLimit: number | undefined,
-  ): Promise<number> {
-    const { signal, largeBatchBytes } = this.#context
+  ): Promise<number | undefined> {
+    const { signal, largeBatchBytes, state } = this.#context
     try {
       const to = file.sizeSync()
       return await walkLog(
@@ -137,6 +186,9 @@ class PartitionCheck {
         { from: 0, to, nextOffset: baseOffset, offsetLimit, signal, largeBatchBytes },
         check,
       )
+    } catch (error) {
+      if (state === 'live' && errorCode(error) === 'ENOENT') return undefined
+      throw error
     } finally {
       await file.close()
     }
@@ -247,6 +299,6 @@ class PartitionCheck {
   }
 
   #tell(kind: FindingKind, file: string, message: string, details?: FindingDetails): void {
-    this.#context.findings.add(kind, partitionFile(this.#partition, file), message, details)
+    this.#findings.add(kind, partitionFile(this.#partition, file), message, details)
   }
 }

@@ -1,5 +1,6 @@
 import type { SegmentFileKind, SegmentFileName } from '../storage/file-names.ts'
 import {
+  CLEANED_SUFFIX,
   LEADER_EPOCH_CHECKPOINT,
   PARTITION_METADATA,
   parseRegionFileName,
@@ -38,9 +39,10 @@ export interface NameRemark {
   readonly message: string
 }
 
-/** Sorts the names in a partition's directory. Pure. */
+/** Sorts the names in a partition's directory; `segment-swap.ts` says what those of a compaction mean. Pure. */
 export function partitionFilesOf(names: readonly string[]): PartitionFiles {
   const files = new Set(names)
+  const swaps = committedSwaps(names)
   const bases = new Map<number, { isSwap: boolean; lost: Set<number> }>()
   const snapshots: number[] = []
   const lost: { readonly baseOffset: number; readonly position: number }[] = []
@@ -52,7 +54,7 @@ export function partitionFilesOf(names: readonly string[]): PartitionFiles {
       snapshots.push(segment.baseOffset)
     }
     if (segment?.kind !== 'log') continue
-    const isSwap = segment.pending === SWAP_SUFFIX
+    const isSwap = swaps.has(name)
     if (segment.pending !== undefined && !isSwap) continue
     const known = bases.get(segment.baseOffset)
     bases.set(segment.baseOffset, { isSwap: isSwap || known?.isSwap === true, lost: new Set() })
@@ -60,41 +62,55 @@ export function partitionFilesOf(names: readonly string[]): PartitionFiles {
   for (const { baseOffset, position } of lost) bases.get(baseOffset)?.lost.add(position)
   const sorted = [...bases].sort(([a], [b]) => a - b)
   return {
-    segments: sorted.map(([base, each]) => segmentFiles(base, each.isSwap, each.lost, files)),
+    segments: sorted.map(([base, { isSwap, lost: positions }]) => ({
+      ...filesOf(base, isSwap, files, swaps),
+      isSwap,
+      lost: positions,
+    })),
     snapshots: snapshots.sort((a, b) => a - b),
     remarks: [...names].sort().flatMap((name) => remarkOf(name, bases) ?? []),
   }
 }
 
-/** Of a swap that was cut short, part of the files may have their names already. */
-function segmentFiles(
+/** `.swap` files that are what they say: a `.cleaned` says that from its base offset on nothing was committed. */
+function committedSwaps(names: readonly string[]): ReadonlySet<string> {
+  const pending = names.flatMap((name) => {
+    const file = parseSegmentFileName(name)
+    return file?.pending === undefined ? [] : [{ name, ...file }]
+  })
+  const cleaned = pending.filter((each) => each.pending === CLEANED_SUFFIX)
+  const from = Math.min(...cleaned.map((each) => each.baseOffset))
+  const swaps = pending.filter((each) => each.pending === SWAP_SUFFIX && each.baseOffset < from)
+  return new Set(swaps.map(({ name }) => name))
+}
+
+/** The files that the next open brings together. */
+function filesOf(
   baseOffset: number,
   isSwap: boolean,
-  lost: ReadonlySet<number>,
   files: ReadonlySet<string>,
-): SegmentFiles {
+  swaps: ReadonlySet<string>,
+): Pick<SegmentFiles, 'baseOffset' | 'log' | 'index' | 'timeindex' | 'txnindex'> {
   const find = (kind: SegmentFileKind): string | undefined => {
     const name = segmentFileName(baseOffset, kind)
-    if (isSwap && files.has(name + SWAP_SUFFIX)) return name + SWAP_SUFFIX
-    // Beside a `.log.swap`, an index without the suffix may be the old one's or the new one's.
+    // Beside `X.log` it is of the new one, which has its name already.
+    if (swaps.has(name + SWAP_SUFFIX)) return name + SWAP_SUFFIX
+    // Beside `X.log.swap` it is of the old one, and goes.
     return files.has(name) && (!isSwap || kind === 'log') ? name : undefined
   }
-  const log = find('log') ?? segmentFileName(baseOffset, 'log')
   return {
     baseOffset,
-    log,
+    log: find('log') ?? segmentFileName(baseOffset, 'log'),
     index: find('index'),
     timeindex: find('timeindex'),
     txnindex: find('txnindex'),
-    isSwap,
-    lost,
   }
 }
 
 const PENDING: Record<string, string> = {
   '.deleted': 'it is to be removed; the next open does so',
   '.cleaned': 'compaction output that is not complete; the next open removes it',
-  '.swap': 'complete compaction output; the next open puts it in place of what it covers',
+  '.swap': 'compaction output; the next open puts it in place of what it covers, or removes it',
 }
 
 function remarkOf(name: string, bases: ReadonlyMap<number, unknown>): NameRemark | undefined {

@@ -56,8 +56,8 @@ export interface PartitionEnd {
   readonly firstOffset: number
   /** The offset behind the last batch. */
   readonly endOffset: number
-  /** Bytes at its end, or in it, are no batches: the end is not what it was. */
-  readonly isDamaged: boolean
+  /** False where files went while they were looked at. */
+  readonly isWhole: boolean
 }
 
 /** A partition's file as findings name it. */

@@ -616,6 +616,19 @@ const CHECKPOINT_CASES: readonly Case[] = [
     ],
   },
   {
+    promise: 'a partition that a creation which was killed has not made yet',
+    breaks: async (log) => {
+      await crashed(log)
+      await log.rename(DIRECTORY, 'orders-1')
+    },
+    finds: [
+      ['not-closed', '.'],
+      ['topic-unknown', 'orders-1'],
+      ['checkpoint-unknown', RECOVERY_POINTS],
+    ],
+    warns: [['partition-missing', DIRECTORY]],
+  },
+  {
     promise: 'a file and a directory whose names mean nothing',
     breaks: async (log) => {
       await log.write(`${DIRECTORY}/0.log`, '')
@@ -657,6 +670,31 @@ const CHECKPOINT_CASES: readonly Case[] = [
       ['half-done', `${FIRST}.swap`],
       ['index-missing', INDEX],
       ['index-missing', TIME_INDEX],
+    ],
+  },
+  {
+    promise: 'compaction output that has its name and lacks those of its indexes',
+    breaks: async (log) => {
+      for (const name of [INDEX, TIME_INDEX]) await log.rename(name, `${name}.swap`)
+      // The old one's.
+      await log.write(INDEX, log.read(beside(SECOND, '.index')))
+    },
+    finds: [
+      ['half-done', `${INDEX}.swap`],
+      ['half-done', `${TIME_INDEX}.swap`],
+    ],
+  },
+  {
+    promise: 'compaction output that was not committed',
+    breaks: async (log) => {
+      await log.write(`${FIRST}.cleaned`, 'not complete')
+      await log.write(`${INDEX}.swap`, 'of the same')
+      await log.write(`${SECOND}.swap`, 'of the same')
+    },
+    finds: [
+      ['half-done', `${FIRST}.cleaned`],
+      ['half-done', `${INDEX}.swap`],
+      ['half-done', `${SECOND}.swap`],
     ],
   },
   {
@@ -820,7 +858,7 @@ test('beside a live writer damage with sound batches behind it is damage', async
   await log.close()
 })
 
-test('a live partition that seems damaged is looked at again: a change under way is none', async () => {
+test('a live segment that seems damaged is looked at again: a change under way is none', async () => {
   const { log, inspected } = await liveLog()
   await log.produce('orders', { value: 'three' })
   const sound = inspected.read(FIRST)
@@ -842,7 +880,7 @@ test('a live partition that seems damaged is looked at again: a change under way
   await log.close()
 })
 
-test('a file that goes while it is looked at, again and again, is told and is no damage', async () => {
+test('a file that goes while it is looked at is told and is no damage', async () => {
   const { log, inspected } = await liveLog()
   const inner = inspected.fileSystem
   const fileSystem = Object.create(inner) as typeof inner
@@ -855,7 +893,7 @@ test('a file that goes while it is looked at, again and again, is told and is no
   }
   const { findings } = await inspected.verify({ fileSystem })
   assert.deepEqual(shown({ findings } as Verified), [
-    `information changed ${DIRECTORY}`,
+    `information changed ${FIRST}`,
     'information live .',
   ])
   await log.close()
