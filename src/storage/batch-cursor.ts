@@ -1,4 +1,5 @@
 import { BATCH_HEADER_BYTES, batchSizeAt, checkBatch, lastOffsetAt } from '../codec/batch.ts'
+import { judgeOffsets, OFFSETS_FALSE, OFFSETS_SOUND } from './offset-order.ts'
 import type { Segment } from './segment.ts'
 import type { ScanFault } from './segment-scan.ts'
 import { findNextBatch, headerFault } from './segment-scan.ts'
@@ -31,6 +32,8 @@ export class BatchCursor {
   #limit = -1
   #window: Buffer = NOTHING
   #windowPosition = 0
+  /** Bytes that it takes to judge the offsets of the next batch, as far as that is known. */
+  #toJudge = 0
   /** One for all windows: fresh memory is slow to touch. */
   #memory: Buffer = NOTHING
   readonly #segment: Segment
@@ -85,6 +88,10 @@ export class BatchCursor {
     if (at + size > window.length) return undefined
     const bodyFault = checkBatch(window, at, size)
     if (bodyFault !== undefined) return this.#faulty(bodyFault)
+    const judged = judgeOffsets(window, at, available, this.#nextOffset)
+    if (judged === OFFSETS_FALSE) return this.#faulty('offset-order')
+    this.#toJudge = judged
+    if (judged !== OFFSETS_SOUND) return undefined
     this.buffer = window
     this.at = at
     this.size = size
@@ -114,6 +121,8 @@ export class BatchCursor {
   #neededBytes(): number {
     const at = this.#end - this.#windowPosition
     const isHeaderThere = at + BATCH_HEADER_BYTES <= this.#window.length
-    return isHeaderThere ? batchSizeAt(this.#window, at) : BATCH_HEADER_BYTES
+    return isHeaderThere
+      ? Math.max(batchSizeAt(this.#window, at), this.#toJudge)
+      : BATCH_HEADER_BYTES
   }
 }

@@ -19,6 +19,8 @@ export interface Window {
   readonly position: number
   /** No batch here has a lower base offset. */
   readonly nextOffset: number
+  /** Batches before the offset are passed by their headers alone. Default true. */
+  readonly trustsHeaders?: boolean
 }
 
 /** Reads a window at once; the segment's file is ready. */
@@ -61,7 +63,7 @@ function mostBatches({ allBatches }: PageRequest): number {
 
 /** Walks to the batch that holds the offset, then takes what is whole and good from there on. Pure but for `segment.verified`. */
 export function parseWindow(window: Window, request: PageRequest): Parsed {
-  const { buffer, segment, position } = window
+  const { buffer, segment, position, trustsHeaders = true } = window
   let { nextOffset } = window
   let at = 0
   for (;;) {
@@ -72,16 +74,45 @@ export function parseWindow(window: Window, request: PageRequest): Parsed {
     if (left <= 0) return { kind: 'onward', position: position + at, bytes: 0, nextOffset }
     const fault = headerFault(buffer, at, left, nextOffset, segment.offsetLimit)
     if (fault !== undefined) return { kind: 'fault', position: position + at, fault, nextOffset }
-    const size = batchSizeAt(buffer, at)
     if (lastOffsetAt(buffer, at) >= request.offset) {
-      if (at + size <= buffer.length) return takeBatches(window, at, request, nextOffset)
-      // With the header behind it, by which its offsets are judged.
-      const bytes = Math.min(size + BATCH_HEADER_BYTES, left)
-      return { kind: 'onward', position: position + at, bytes, nextOffset }
+      return takeFrom(window, at, left, request, nextOffset)
     }
+    const obstacle = trustsHeaders ? undefined : obstacleToPass(window, at, nextOffset)
+    if (obstacle !== undefined) return obstacle
     nextOffset = lastOffsetAt(buffer, at) + 1
-    at += size
+    at += batchSizeAt(buffer, at)
   }
+}
+
+/** The batch at `at` is the first that is wanted; `left` bytes are there from it to the end of the file. */
+function takeFrom(
+  window: Window,
+  at: number,
+  left: number,
+  request: PageRequest,
+  nextOffset: number,
+): Parsed {
+  const { buffer, position } = window
+  const size = batchSizeAt(buffer, at)
+  if (at + size <= buffer.length) return takeBatches(window, at, request, nextOffset)
+  // With the header behind it, by which its offsets are judged.
+  const bytes = Math.min(size + BATCH_HEADER_BYTES, left)
+  return { kind: 'onward', position: position + at, bytes, nextOffset }
+}
+
+/** Why the batch at `at`, whose header is sound, is not passed; undefined where it is. */
+function obstacleToPass(window: Window, at: number, nextOffset: number): Parsed | undefined {
+  const { buffer, segment } = window
+  const position = window.position + at
+  const size = batchSizeAt(buffer, at)
+  if (segment.isVerified(position, position + size)) return undefined
+  if (at + size > buffer.length) return { kind: 'onward', position, bytes: size, nextOffset }
+  const bad = checkBatch(buffer, at, size)
+  if (bad !== undefined) return { kind: 'fault', position, fault: bad, nextOffset }
+  const judged = judgeOffsets(buffer, at, segment.sizeBytes - position, nextOffset)
+  if (judged > OFFSETS_SOUND) return { kind: 'onward', position, bytes: judged, nextOffset }
+  if (judged === OFFSETS_SOUND) return undefined
+  return { kind: 'fault', position, fault: 'offset-order', nextOffset }
 }
 
 /** The end of the whole batches from `start` on that one request may have; they are known to be good. */

@@ -53,6 +53,10 @@ interface Walk {
   needed: number
   /** Where the index of this segment led to, as long as it may still prove wrong. */
   indexed: number | undefined
+  /** Where it began in this segment. */
+  start: { readonly position: number; readonly nextOffset: number }
+  /** Batches before the offset are passed by their headers alone. */
+  trustsHeaders: boolean
 }
 
 /**
@@ -182,13 +186,8 @@ export class PageReader {
   async #readFrom(start: Place, request: PageRequest): Promise<Page> {
     const { segment, position, hint } = start
     const isTrusted = hint !== undefined || segment.wereIndexesRebuilt
-    const walk: Walk = {
-      segment,
-      position,
-      nextOffset: firstOffset(start, request),
-      needed: 0,
-      indexed: isTrusted ? undefined : position,
-    }
+    const walk = walkFrom(segment, position, firstOffset(start, request))
+    if (!isTrusted) walk.indexed = position
     for (;;) {
       const page = await this.#step(walk, start, request)
       if (page !== undefined) return page
@@ -197,13 +196,13 @@ export class PageReader {
 
   /** One read of a walk: gives the page, or moves on. */
   async #step(walk: Walk, start: Place, request: PageRequest): Promise<Page | undefined> {
-    const { segment, position, nextOffset } = walk
+    const { segment, position, nextOffset, trustsHeaders } = walk
     const size = await segment.measure()
     if (position >= size) return this.#stepOut(walk, request)
     const bytes = Math.min(Math.max(wantedBytes(request), walk.needed), size - position)
     const buffer = await readRange(segment.file, position, bytes)
     if (turnIsLong()) await nextTurn()
-    const window = { buffer, segment, position, nextOffset }
+    const window = { buffer, segment, position, nextOffset, trustsHeaders }
     const parsed = parseWindow(window, request)
     if (isIndexWrong(walk, window, parsed, request)) {
       await this.#rebuild(walk, request)
@@ -216,6 +215,9 @@ export class PageReader {
     if (parsed.kind === 'onward') {
       walk.position = parsed.position
       walk.needed = parsed.bytes
+    } else if (trustsHeaders && parsed.position > walk.start.position) {
+      // A batch that was passed may be the one that fails: its length led here.
+      Object.assign(walk, walk.start, { trustsHeaders: false })
     } else {
       walk.position = await this.#passDamage(segment, parsed, request)
     }
@@ -233,10 +235,7 @@ export class PageReader {
     }
     const next = this.#segments.after(segment)
     if (next === undefined) return emptyPage(segment, position, request.end)
-    walk.segment = next
-    walk.position = 0
-    walk.nextOffset = next.baseOffset
-    walk.indexed = undefined
+    Object.assign(walk, walkFrom(next, 0, next.baseOffset))
     return undefined
   }
 
@@ -244,9 +243,8 @@ export class PageReader {
     const { segment } = walk
     const isFirst = !segment.wereIndexesRebuilt
     await rebuildIndexesOnce(segment)
-    walk.position = segment.positionFor(request.offset)
-    walk.nextOffset = segment.baseOffset
-    walk.indexed = undefined
+    const position = segment.positionFor(request.offset)
+    Object.assign(walk, walkFrom(segment, position, segment.baseOffset))
     if (!isFirst) return
     this.onIndexRebuilt?.(segment.pathOf('index'))
     // Where it cannot be written it holds in memory; that of the active segment is written when it is sealed.
@@ -321,6 +319,11 @@ export class PageReader {
 
 type Fault = Extract<Parsed, { kind: 'fault' }>
 type Batches = Extract<Parsed, { kind: 'batches' }>
+
+function walkFrom(segment: Segment, position: number, nextOffset: number): Walk {
+  const start = { position, nextOffset }
+  return { segment, ...start, needed: 0, indexed: undefined, start, trustsHeaders: true }
+}
 
 /** No batch at the place has a lower base offset: who reads on begins where the last page ended. */
 function firstOffset({ segment, hint }: Place, request: PageRequest): number {

@@ -21,7 +21,7 @@ import { replaceFile } from './checkpoint.ts'
 import type { StorageEnvironment } from './environment.ts'
 import { regionFileName } from './file-names.ts'
 import type { Segment } from './segment.ts'
-import type { BatchVisitor } from './segment-scan.ts'
+import type { BatchVisitor, ScanEnd } from './segment-scan.ts'
 import { findNextBatch, isZero, readRange, scanBatches } from './segment-scan.ts'
 
 const COPY_BYTES = 1024 * 1024
@@ -68,7 +68,8 @@ export async function examineSegment(
     position = scanned.position
     if (scanned.fault === undefined) return { end: to, nextOffset, torn: undefined, damage }
     const next = await findNextBatch(segment.file, { position, to, nextOffset }, offsetLimit)
-    if (next === -1 && nextBaseOffset === undefined) {
+    const isLast = next === -1 && nextBaseOffset === undefined
+    if (isLast && !(await hidesBatches(segment, to, scanned))) {
       return { end: position, nextOffset, torn: position, damage }
     }
     const end = next === -1 ? to : next
@@ -78,6 +79,14 @@ export async function examineSegment(
     if (next === -1) return { end: to, nextOffset, torn: undefined, damage }
     position = next
   }
+}
+
+/** Whole batches follow that are not in order only because the last good one claims their offsets: they are not torn. */
+async function hidesBatches(segment: Segment, to: number, scanned: ScanEnd): Promise<boolean> {
+  const { position, nextOffset, precedingOffset } = scanned
+  if (precedingOffset === nextOffset) return false
+  const faulty = { position, to, nextOffset: precedingOffset }
+  return (await findNextBatch(segment.file, faulty, segment.offsetLimit)) !== -1
 }
 
 async function describeDamage(

@@ -31,6 +31,8 @@ export interface ScanEnd {
   readonly position: number
   /** The offset after the last good batch. */
   readonly nextOffset: number
+  /** The offset before it: between the two may be a gap. */
+  readonly precedingOffset: number
   /** Why the scan went no further; undefined at the end. */
   readonly fault: ScanFault | undefined
 }
@@ -65,11 +67,15 @@ interface Walk {
   isStopped: boolean
   /** The last batch was large, and not checked. */
   isHopping: boolean
+  /** The offset before the last batch. */
+  precedingOffset: number
+  /** Where the last batch stands, if only its header was looked at; else -1. */
+  trusted: number
 }
 
 /**
- * Walks over the batches of a file, up to the first that fails. Batches that are checked by their header alone are not
- * read whole, so `buffer` may hold only their first `BATCH_HEADER_BYTES`; control batches are always whole in it.
+ * Walks over the batches of a file, up to the first that fails; `visit` may have been told of that one, where its header alone looked
+ * good. Batches that are checked by their header alone are not read whole, so `buffer` may hold only their first `BATCH_HEADER_BYTES`; control batches are always whole in it.
  */
 export async function scanBatches(
   file: DataFile,
@@ -84,6 +90,8 @@ export async function scanBatches(
     fault: undefined,
     isStopped: false,
     isHopping: false,
+    precedingOffset: nextOffset,
+    trusted: -1,
   }
   let windowBytes = FIRST_WINDOW_BYTES
   let buffer: Buffer = EMPTY
@@ -99,7 +107,23 @@ export async function scanBatches(
     if (read < wanted) walk.fault = 'truncated'
     else walkWindow(buffer.subarray(0, read), range, walk, visit)
   }
+  if (walk.fault !== undefined && walk.trusted !== -1) await blameTrusted(file, range, walk)
   return walk
+}
+
+/**
+ * A fault behind a batch of which only the header was looked at may be that batch's: with a damaged length it leads into those
+ * that it hides. It is, where it fails its CRC and a whole one follows; else its offsets count as given.
+ */
+async function blameTrusted(file: DataFile, range: ScanRange, walk: Walk): Promise<void> {
+  const { trusted: position, precedingOffset: nextOffset } = walk
+  const header = await readRange(file, position, BATCH_HEADER_BYTES)
+  if (header.length < BATCH_HEADER_BYTES || (await isValidBatch(file, header, 0, position))) return
+  const faulty = { position, to: range.to, nextOffset }
+  if ((await findNextBatch(file, faulty, range.offsetLimit ?? NO_LIMIT)) === -1) return
+  walk.position = position
+  walk.nextOffset = nextOffset
+  walk.fault = 'bad-crc'
 }
 
 /** Walks on over a window that begins at `walk.position`, as far as what has to be seen of its batches is in it. */
@@ -111,8 +135,11 @@ function walkWindow(window: Buffer, range: ScanRange, walk: Walk, visit: BatchVi
     if (!isGood(window, at, range, walk)) return
     const size = batchSizeAt(window, at)
     walk.isStopped = visit(window, at, walk.position) === STOP
+    const isTrusted = walk.position < range.crcFrom
+    walk.isHopping = isTrusted && size >= LARGE_BATCH_BYTES
+    walk.trusted = isTrusted ? walk.position : -1
+    walk.precedingOffset = walk.nextOffset
     walk.nextOffset = lastOffsetAt(window, at) + 1
-    walk.isHopping = walk.position < range.crcFrom && size >= LARGE_BATCH_BYTES
     walk.position += size
   }
 }
@@ -182,7 +209,8 @@ export interface FaultyBatch {
 
 /**
  * The first position behind a batch that fails where a whole valid batch lies (CRC checked) that could come next: its offsets
- * are not below `nextOffset`, and below `offsetLimit`. -1 where there is none.
+ * are not below `nextOffset`, and below `offsetLimit`. -1 where there is none. One that nothing valid follows, and that claims
+ * offsets of a later one, is passed: it came there from elsewhere, and would hide the later ones.
  */
 export async function findNextBatch(
   file: DataFile,
@@ -190,7 +218,34 @@ export async function findNextBatch(
   offsetLimit: number,
 ): Promise<number> {
   const claimed = await claimedNext(file, faulty, offsetLimit)
-  return claimed === -1 ? searchBatch(file, faulty, offsetLimit) : claimed
+  if (claimed !== -1) return claimed
+  let found = await searchBatch(file, faulty, offsetLimit)
+  while (found !== -1) {
+    const header = await readRange(file, found, BATCH_HEADER_BYTES)
+    const end = found + batchSizeAt(header, 0)
+    const lastOffset = lastOffsetAt(header, 0)
+    if (await beginsAt(file, end, faulty.to, lastOffset + 1, offsetLimit)) return found
+    const later = await searchBatch(file, { ...faulty, position: end - 1 }, offsetLimit)
+    if (later === -1) return found
+    const laterHeader = await readRange(file, later, BATCH_HEADER_BYTES)
+    if (baseOffsetAt(laterHeader, 0) > lastOffset) return found
+    found = later
+  }
+  return -1
+}
+
+/** Whether a whole batch of this offset or one above it begins at a position, or the file ends there. */
+async function beginsAt(
+  file: DataFile,
+  position: number,
+  to: number,
+  offset: number,
+  offsetLimit: number,
+): Promise<boolean> {
+  const header = await readRange(file, position, Math.min(BATCH_HEADER_BYTES, to - position))
+  if (header.length < BATCH_HEADER_BYTES) return position >= to
+  const fault = headerFault(header, 0, to - position, offset, offsetLimit)
+  return fault === undefined && (await isValidBatch(file, header, 0, position))
 }
 
 /** Where the batch that fails says that it ends, if its successor is there: then the damage is within it, and so is all that looks like a batch. */

@@ -1,9 +1,10 @@
-// The base offset of a batch is not under its checksum: what a flipped bit there makes of it hides nothing else.
+// What a damaged header says of a batch hides nothing else. Its base offset is not even under its checksum.
 import assert from 'node:assert/strict'
 import { suite, test } from 'node:test'
-import { batchSizeAt } from '../../src/codec/batch.ts'
+import { baseOffsetAt, batchSizeAt } from '../../src/codec/batch.ts'
 import { encodeBatch } from '../../src/codec/batch-encoder.ts'
 import { CorruptLogError } from '../../src/errors.ts'
+import { BatchCursor } from '../../src/storage/batch-cursor.ts'
 import { judgeOffsets, OFFSETS_FALSE, OFFSETS_SOUND } from '../../src/storage/offset-order.ts'
 import type { PartitionLog } from '../../src/storage/partition-log.ts'
 import { MemoryFileSystem } from '../../src/testing/memory-file-system.ts'
@@ -28,6 +29,7 @@ const FLIPS = [
   [4, 0x01],
   [6, 0x01],
   [7, 0x01],
+  [7, 0x08],
   [7, 0x10],
 ] as const
 
@@ -61,6 +63,12 @@ const flip =
   (log: Buffer, position: number): void => {
     log[position + byte] = (log[position + byte] ?? 0) ^ bits
   }
+
+function startsOf(log: Buffer): number[] {
+  const starts: number[] = []
+  for (let at = 0; at < log.length; at += batchSizeAt(log, at)) starts.push(at)
+  return starts
+}
 
 const offsetsWithout = (gone: number): number[] =>
   Array.from({ length: COUNT }, (_, offset) => offset).filter((offset) => offset !== gone)
@@ -128,6 +136,73 @@ test('a damaged last offset hides nothing from those who look at headers alone',
     assert.equal(await log.offsetForTime(10 * offset), offset)
   }
   await log.close()
+})
+
+test('a damaged length hides nothing from those who look at headers alone', async () => {
+  for (const [byte, bits] of [
+    [11, 0x01],
+    [11, 0x40],
+    [10, 0x01],
+  ] as const) {
+    const { fileSystem } = await damaged(1500, 7, flip(byte, bits))
+    const log = await openLog(fileSystem, { isClean: true, recoveryPoint: COUNT })
+    for (const offset of offsetsWithout(7)) {
+      const page = await readPage(log, offset, { maxRecords: 1, onCorrupt: 'skip' })
+      assert.equal(recordsOf(page, offset)[0]?.offset, offset, `byte ${byte}`)
+      assert.equal(await log.offsetForTime(10 * offset), offset, `byte ${byte}`)
+    }
+    await log.close()
+  }
+})
+
+test('a batch that came into a damaged region from elsewhere hides nothing', async () => {
+  const { fileSystem } = await damaged(1 << 20, 7, (log, position) => {
+    const starts = startsOf(log)
+    const stray = Buffer.from(log.subarray(starts[30], starts[31]))
+    log.fill(0xff, position, starts[10])
+    stray.copy(log, position + 20)
+  })
+  const log = await openLog(fileSystem)
+  assert.deepEqual([log.logEndOffset, log.report.cut], [COUNT, []])
+  const offsets = (await readAll(log, { onCorrupt: 'skip' })).map(({ offset }) => offset)
+  assert.deepEqual(
+    offsets,
+    offsetsWithout(7).filter((offset) => offset !== 8 && offset !== 9),
+  )
+  await log.close()
+})
+
+test('batches behind damage are not cut because one before it claims their offsets', async () => {
+  const { fileSystem } = await damaged(1 << 20, 7, (log, position) => {
+    flip(6, 0x01)(log, position)
+    log.fill(0xff, startsOf(log)[8], startsOf(log)[9])
+  })
+  const before = await readFileBytes(fileSystem, LOG_0)
+  const log = await openLog(fileSystem)
+  assert.deepEqual(log.report.cut, [])
+  assert.equal(log.report.damage.length, 1)
+  await log.close()
+  assert.deepEqual(await readFileBytes(fileSystem, LOG_0), before)
+})
+
+test('a cursor over a sealed segment passes the batch, and no other', async () => {
+  for (const [byte, bits] of FLIPS) {
+    const { fileSystem } = await damaged(1500, 7, flip(byte, bits))
+    const log = await openLog(fileSystem, { isClean: true, recoveryPoint: COUNT })
+    const [first, second] = log.segments
+    assert.ok(first && second)
+    const cursor = new BatchCursor(first, 0, async () => {})
+    const offsets: number[] = []
+    let faults = 0
+    for (let isThere = await cursor.next(); isThere || cursor.fault !== undefined; ) {
+      if (isThere) offsets.push(baseOffsetAt(cursor.buffer, cursor.at))
+      else faults += 1
+      isThere = isThere ? await cursor.next() : await cursor.skip()
+    }
+    const expected = offsetsWithout(7).filter((offset) => offset < second.baseOffset)
+    assert.deepEqual([offsets, faults], [expected, 1], `byte ${byte}`)
+    await log.close()
+  }
 })
 
 suite('offsets are judged', () => {
