@@ -62,7 +62,8 @@ export class IndexBuilder {
 
   /** Takes the next batch of the segment. */
   batch(batch: IndexedBatch): void {
-    if (batch.maxTimestamp > this.#maxTimestamp) {
+    // No record of ours has such a time: it is of a header that is damaged, or forged.
+    if (batch.maxTimestamp > this.#maxTimestamp && Number.isSafeInteger(batch.maxTimestamp)) {
       this.#maxTimestamp = batch.maxTimestamp
       this.#offsetOfMaxTimestamp = batch.lastOffset
     }

@@ -90,9 +90,9 @@ export async function walkFromLastTime(
       offsetLimit: segment.offsetLimit,
     }
     const seen: BatchVisitor = (buffer, at, position) => {
-      greatest = Math.max(greatest, maxTimestampAt(buffer, at))
-      if (lastOffsetAt(buffer, at) === lastOffset)
-        isEntryTrue = maxTimestampAt(buffer, at) === lastTimestamp
+      const maxTimestamp = maxTimestampAt(buffer, at)
+      if (Number.isSafeInteger(maxTimestamp)) greatest = Math.max(greatest, maxTimestamp)
+      if (lastOffsetAt(buffer, at) === lastOffset) isEntryTrue = maxTimestamp === lastTimestamp
       visit(buffer, at, position)
     }
     const end = await scanPassingLost(segment.file, range, segment.lostRegions, seen)

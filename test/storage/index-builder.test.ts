@@ -122,6 +122,18 @@ suite('index builder', () => {
     maxTimestamp,
   })
 
+  test('a time that no record can have is not the greatest one', () => {
+    const entries = new Entries()
+    const builder = new IndexBuilder(0, entries)
+    const times = [5, 2 ** 63, 7, -(2 ** 63), 6]
+    for (const [index, time] of times.entries()) builder.batch(batch(100 * index, time))
+    builder.close()
+    assert.deepEqual(entries.timeIndex, [
+      [5, 0],
+      [7, 2],
+    ])
+  })
+
   test('an entry comes when more than the interval was appended, not when just as much was', () => {
     const entries = new Entries()
     const builder = new IndexBuilder(200, entries)
