@@ -1,20 +1,34 @@
-import { BATCH_HEADER_BYTES, checkBatchHeader, lastOffsetAt } from '../codec/batch.ts'
+import {
+  BATCH_HEADER_BYTES,
+  batchSizeAt,
+  checkBatch,
+  checkBatchHeader,
+  lastOffsetAt,
+  maxTimestampAt,
+} from '../codec/batch.ts'
 import { CorruptLogError } from '../errors.ts'
 import type { Segment } from './segment.ts'
-import { readRange } from './segment-scan.ts'
+import { readRange, STOP, scanBatches } from './segment-scan.ts'
 
 /** Where a segment can be walked from, and how many entries of its indexes are from before that. */
 export interface IndexStart {
   readonly position: number
   readonly offsetEntries: number
   readonly timeEntries: number
+  /** Of the time entries that are not kept: the batches from `position` on have it. -1 where there are none. */
+  readonly greatestTimestamp: number
 }
 
-const FROM_THE_START: IndexStart = { position: 0, offsetEntries: 0, timeEntries: 0 }
+const FROM_THE_START: IndexStart = {
+  position: 0,
+  offsetEntries: 0,
+  timeEntries: 0,
+  greatestTimestamp: -1,
+}
 
 /**
- * The last entry of the offset index for a batch at or below `offset`, if the batch is there as the entry says;
- * else the start of the segment, with no entries kept.
+ * The last entry of the offset index for a batch at or below `offset`, if the batch is there as the entry says, and the last time
+ * entry up to there is borne out; else the start of the segment, with no entries kept.
  */
 export async function indexStart(segment: Segment, offset: number): Promise<IndexStart> {
   const size = await segment.measure()
@@ -24,13 +38,7 @@ export async function indexStart(segment: Segment, offset: number): Promise<Inde
     if (entry < 0) return FROM_THE_START
     const position = offsetIndex.positionAt(entry)
     const lastOffset = segment.baseOffset + offsetIndex.offsetAt(entry)
-    const header = await readRange(segment.file, position, BATCH_HEADER_BYTES)
-    const isThere =
-      header.length === BATCH_HEADER_BYTES &&
-      checkBatchHeader(header, 0, size - position) === undefined &&
-      lastOffsetAt(header, 0) <= lastOffset
-    // Both indexes get their entries together: without a single time entry the other one cannot be whole.
-    if (!isThere || timeIndex.count === 0) return FROM_THE_START
+    if (!(await isBatchThere(segment, position, size, lastOffset))) return FROM_THE_START
     let timeEntries = timeIndex.count
     while (
       timeEntries > 0 &&
@@ -38,9 +46,51 @@ export async function indexStart(segment: Segment, offset: number): Promise<Inde
     ) {
       timeEntries -= 1
     }
-    return { position, offsetEntries: entry + 1, timeEntries }
+    // Both indexes get their entries together: without a single time entry the other one cannot be whole.
+    if (timeEntries === 0 || !(await isTimeTrue(segment, timeEntries - 1, size))) {
+      return FROM_THE_START
+    }
+    const greatestTimestamp = timeEntries === timeIndex.count ? -1 : timeIndex.lastTimestamp
+    return { position, offsetEntries: entry + 1, timeEntries, greatestTimestamp }
   } catch (error) {
     if (error instanceof CorruptLogError) return FROM_THE_START
     throw error
   }
+}
+
+/** A whole batch, its CRC included, that ends at or below an offset: what comes before it is known to be before it. */
+async function isBatchThere(
+  segment: Segment,
+  position: number,
+  size: number,
+  lastOffset: number,
+): Promise<boolean> {
+  const header = await readRange(segment.file, position, BATCH_HEADER_BYTES)
+  if (header.length < BATCH_HEADER_BYTES) return false
+  if (checkBatchHeader(header, 0, size - position) !== undefined) return false
+  if (lastOffsetAt(header, 0) > lastOffset) return false
+  const batch = await readRange(segment.file, position, batchSizeAt(header, 0))
+  return checkBatch(batch, 0, batch.length) === undefined
+}
+
+/** The batch that a time entry speaks of has the entry's timestamp. */
+async function isTimeTrue(segment: Segment, entry: number, size: number): Promise<boolean> {
+  const { timeIndex, baseOffset } = segment
+  const offset = baseOffset + timeIndex.relativeOffsetAt(entry)
+  let isTrue = false
+  const range = {
+    from: segment.positionFor(offset),
+    to: size,
+    nextOffset: baseOffset,
+    crcFrom: Number.POSITIVE_INFINITY,
+    offsetLimit: segment.offsetLimit,
+  }
+  await scanBatches(segment.file, range, (buffer, at) => {
+    if (lastOffsetAt(buffer, at) < offset) return undefined
+    isTrue =
+      lastOffsetAt(buffer, at) === offset &&
+      maxTimestampAt(buffer, at) === timeIndex.timestampAt(entry)
+    return STOP
+  })
+  return isTrue
 }

@@ -277,6 +277,8 @@ class Recovery {
     for (const region of found.damage) await this.#tellDamage(segment, region)
     await this.#rewrite(segment, range.crcFrom, found.end)
     await this.#producers.end(segment)
+    // A time entry that was not kept is not of a batch that was read.
+    if (segment.maxTimestamp < start.greatestTimestamp) await rebuildIndexes(segment)
     const isActive = range.nextBaseOffset === undefined
     await this.#steps.attempt(segment.pathOf('index'), () =>
       isActive ? segment.settle() : segment.seal(),

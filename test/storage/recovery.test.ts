@@ -429,6 +429,38 @@ suite('recovery', () => {
   })
 })
 
+test('recovery goes on from no time entry that the data does not bear out', async () => {
+  const config = { indexIntervalBytes: 100 }
+  const whole = new MemoryFileSystem()
+  const log = await openLog(whole, { config })
+  // The greatest time comes early, so that what is read again does not have it.
+  const times = [10, 20, 900, 30, 40, 50, 800, 60, 70, 80]
+  for (const timestamp of times) await append(log, recordSet({ value: 'v'.repeat(60), timestamp }))
+  await log.close()
+  const file = LOG_0.replace('.log', '.timeindex')
+  const entries = (await readFileBytes(whole, file)).length / 12
+  assert.ok(entries >= 2)
+  for (let entry = 0; entry < entries; entry += 1) {
+    for (const [at, byte] of [
+      [9, 0x40],
+      [11, 0x01],
+      [6, 0x00],
+      [7, 0x01],
+      [3, 0x01],
+    ] as const) {
+      const fileSystem = whole.clone()
+      await patchFile(fileSystem, file, entry * 12 + at, Buffer.from([byte]))
+      const again = await openLog(fileSystem, { config, recoveryPoint: times.length })
+      for (const timestamp of [0, 15, 25, 45, 750, 850, 901]) {
+        const naive = times.findIndex((each) => each >= timestamp)
+        const found = await again.offsetForTime(timestamp)
+        assert.equal(found ?? -1, naive, `at ${timestamp}, byte ${at} of entry ${entry}`)
+      }
+      await again.close()
+    }
+  }
+})
+
 suite('recovery on a full disk', () => {
   async function fullLog(): Promise<{ fileSystem: FaultFileSystem; size: number }> {
     const before = new FaultFileSystem()
