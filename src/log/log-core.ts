@@ -134,7 +134,8 @@ export class LogCore {
         ? { resetOffsets: [], inMemory: [] }
         : await this.groups.clamp()
     // Also where it would say the same: it syncs the directory, out of which a killed open may have taken the clean marker.
-    if (!this.#options.readOnly && !this.#data.isClean) await this.#checkpoint()
+    const isDue = !this.#data.isClean || this.#isAhead(recoveryPoints)
+    if (isDue && !this.#options.readOnly) await this.#checkpoint()
     this.#startTimers()
     return report
   }
@@ -253,6 +254,13 @@ export class LogCore {
       this.#isCheckpointDue = true
       if (!isDiskFull(error)) this.#fail(error)
     }
+  }
+
+  /** More is known to be on the disk than the checkpoint says: it was lost, and the clean marker that made up for it is gone as well. */
+  #isAhead(recoveryPoints: ReadonlyMap<string, number>): boolean {
+    return [...this.#recoveryPoints()].some(
+      ([name, point]) => point > (recoveryPoints.get(name) ?? 0),
+    )
   }
 
   #recoveryPoints(): Map<string, number> {

@@ -53,6 +53,19 @@ async function edit(
 
 for (const { name, make } of PLACES) {
   describe(`after a clean close ${name}`, () => {
+    test('recovery points that are lost are written again, so that nothing is scanned after a crash either', async (t) => {
+      const place = await make(t)
+      const log = await open(place)
+      await produceEach(log, ['one', 'two', 'six'])
+      await log.close()
+      await place.fileSystem.unlink(`${place.directory}/recovery-point-offset-checkpoint`)
+      await using again = await open(place)
+      assert.equal(again.recovery.clean, true)
+      await using last = await open(await place.killed())
+      assert.deepEqual([last.recovery.clean, last.recovery.scannedBytes], [false, 0])
+      assert.deepEqual(await valuesOf(last, 'events'), ['one', 'two', 'six'])
+    })
+
     test('nothing is scanned, and there is nothing to tell', async (t) => {
       const place = await make(t)
       const log = await open(place, {
