@@ -1,6 +1,7 @@
 import type { FuzzTarget } from '../target.ts'
 import { batch, varint } from './codec.ts'
 import { COMPRESSION_TARGETS } from './compression.ts'
+import { DIRECTORY_TARGETS } from './directories.ts'
 import { FILE_TARGETS } from './files.ts'
 import { GROUP_TARGETS } from './groups.ts'
 import { VALUE_TARGETS } from './values.ts'
@@ -12,4 +13,5 @@ export const TARGETS: readonly FuzzTarget[] = [
   ...FILE_TARGETS,
   ...GROUP_TARGETS,
   ...VALUE_TARGETS,
+  ...DIRECTORY_TARGETS,
 ]
