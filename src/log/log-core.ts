@@ -13,6 +13,7 @@ import { MemoryCache } from '../storage/memory-cache.ts'
 import type { PartitionLog } from '../storage/partition-log.ts'
 import { PendingRoom } from '../storage/pending-room.ts'
 import { ChunkPool } from '../storage/tail.ts'
+import { unknownTopic } from '../topics/produce.ts'
 import type { StoredTopic } from '../topics/stored-topic.ts'
 import type { ResolvedDeclaration } from '../topics/topic-definition.ts'
 import { TopicStore } from '../topics/topic-store.ts'
@@ -151,19 +152,30 @@ export class LogCore {
 
   /**
    * Moves a partition's log start and deletes the segments below it. The checkpoint is the commit point; the start moves in memory
-   * before the next checkpoint is written, so that none goes back behind another.
+   * before the next checkpoint is written, so that none goes back behind another. Of a topic that is deleted meanwhile nothing is
+   * written any more: the deletion takes it out of the checkpoint, once, and the next topic of that name must not begin there.
    */
   async deleteRecords(log: PartitionLog, before: number): Promise<void> {
-    await this.#logStartMoves.run(async () => {
-      if (before <= log.logStartOffset) return
-      try {
-        await this.#data.writeLogStarts(() => this.#logStarts().set(log.name, before))
-      } catch (error) {
-        throw this.#refused('log-start-offset-checkpoint', error)
-      }
-      log.moveLogStart(before)
-    })
-    await orRefused(log.name, log.deleteSegmentsBelow(before))
+    try {
+      await this.#logStartMoves.run(() => this.#moveLogStart(log, before))
+      await orRefused(log.name, log.deleteSegmentsBelow(before))
+    } catch (error) {
+      throw this.topics.isThere(log) ? error : unknownTopic(log.topic)
+    }
+  }
+
+  async #moveLogStart(log: PartitionLog, before: number): Promise<void> {
+    if (before <= log.logStartOffset) return
+    const starts = (): Map<string, number> => {
+      const known = this.#logStarts()
+      return this.topics.isThere(log) ? known.set(log.name, before) : known
+    }
+    try {
+      await this.#data.writeLogStarts(starts)
+    } catch (error) {
+      throw this.#refused('log-start-offset-checkpoint', error)
+    }
+    log.moveLogStart(before)
   }
 
   /** Syncs all that is written, and writes the recovery points. */
@@ -191,7 +203,8 @@ export class LogCore {
       try {
         deleted += await orRefused(partition.name, applyRetention(partition, this.environment))
       } catch (error) {
-        failures.push(error)
+        // Of a topic that was deleted meanwhile there is nothing to keep.
+        if (this.topics.isThere(partition)) failures.push(error)
       }
     }
     if (failures.length > 0) throw failures[0]

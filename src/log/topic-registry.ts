@@ -109,6 +109,11 @@ export class TopicRegistry {
     return this.list().flatMap((topic) => topic.partitions)
   }
 
+  /** False once the deletion of its topic has begun, also where there is another topic of that name. */
+  isThere(log: PartitionLog): boolean {
+    return this.#topics.get(log.topic)?.partitions[log.partition] === log
+  }
+
   /** Opens stored topics, as many partitions side by side as the disk likes. */
   async open(topics: readonly StoredTopic[], state: OpenState): Promise<void> {
     const wanted = topics.flatMap((topic) =>

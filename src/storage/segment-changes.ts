@@ -52,10 +52,11 @@ export class SegmentChanges {
   /**
    * Deletes the whole segments below an offset, oldest first, never the active one. They leave the list first, then each gets the
    * suffix that start-up finishes, durably, before the next one does, then they go: killed or cut at any point, what is left is a
-   * suffix of the log. Answers with their number.
+   * suffix of the log. Answers with their number. Rejects with `CLOSED` once the partition is closed: the names may be another's by then.
    */
   deleteBelow(offset: number): Promise<number> {
     return this.#changes.run(async () => {
+      this.#refuseClosed()
       await this.#settle()
       const gone = this.#segments.all.filter((segment) => {
         const next = this.#segments.after(segment)
@@ -133,7 +134,7 @@ export class SegmentChanges {
     }
   }
 
-  /** Waits for what is under way; no more segments are replaced. */
+  /** Waits for what is under way; no more segments are replaced or deleted. */
   async close(): Promise<void> {
     this.#closing.abort(this.#closedError())
     await Promise.allSettled(this.#work)

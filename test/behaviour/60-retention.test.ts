@@ -340,6 +340,30 @@ for (const { name, make } of PLACES) {
       assert.deepEqual(await valuesOf(again, 'events'), ['first of the new'])
     })
 
+    test('of a topic that is deleted meanwhile does not reach the next one of that name, and says so', async (t) => {
+      const place = await make(t)
+      const given = await open(place)
+      await using log = given.log
+      const failures: unknown[] = []
+      log.on('failure', (failure) => failures.push(failure))
+      await produce(given, 60)
+      const calls = range(1, 60).map((before) =>
+        log.deleteRecords('events', { partition: 0, before }).then(
+          () => 'done',
+          ({ code }) => code,
+        ),
+      )
+      await log.deleteTopic('events')
+      await log.createTopic('events', { value: 'string', segmentBytes: 1024 })
+      await log.produce('events', { value: 'first of the new' }, { durability: 'os' })
+      const outcomes = await Promise.all(calls)
+      await produce(given, 10)
+      await using again = await openAt(await place.killed(), { clock: given.clock })
+      for (const each of [log, again]) assert.deepEqual(await offsetsOf(each), range(0, 11))
+      assert.deepEqual(new Set(outcomes), new Set(['done', 'UNKNOWN_TOPIC']))
+      assert.deepEqual(failures, [])
+    })
+
     test('with its checkpoint damaged the log opens, told, and begins where its files begin', async (t) => {
       const place = await make(t)
       const given = await open(place)
