@@ -16,13 +16,15 @@ const STOP_MS = 60_000
 const TRIES = 3
 const DROPPED_EPOCHS =
   /LeaderEpochCache (\S+)\] New epoch entry .* caused truncation of conflicting entries/
+/** What speaks of the log directory and what is in it; a controller on a busy machine complains of time-outs. */
+const OF_FILES =
+  /\] (?:WARN|ERROR|FATAL) (?:kafka\.(?:log|cluster|coordinator)|org\.apache\.kafka\.(?:storage|coordinator))\./
 /**
- * Its controller says so at every start. And where the log start is inside a batch and no high watermark is known, it first takes the
- * log start for it, then goes back to that batch's base offset.
+ * Where the log start is inside a batch and no high watermark is known, it first takes the log start for it, then goes back to that
+ * batch's base offset.
  */
 const MEANINGLESS = [
   DROPPED_EPOCHS,
-  /Performing controller activation/,
   /Non-monotonic update of high watermark from \(offset=\d+, segment=\[-1:-1\]\)/,
 ]
 const READY = 'Kafka Server started'
@@ -102,9 +104,9 @@ export class Broker {
     return Array.from(this.#said.matchAll(pattern), ([, name]) => name ?? '').sort()
   }
 
-  /** Warnings and errors that it has logged since it was last started, a line each, save `droppedEpochs` and what means nothing. */
+  /** Warnings and errors about files since it was last started, a line each, save `droppedEpochs` and what means nothing. */
   get complaints(): string[] {
-    const lines = this.#said.split('\n').filter((line) => /\b(?:WARN|ERROR|FATAL)\b/.test(line))
+    const lines = this.#said.split('\n').filter((line) => OF_FILES.test(line))
     return lines.filter((line) => !MEANINGLESS.some((pattern) => pattern.test(line)))
   }
 

@@ -151,14 +151,17 @@ export const DECLARATIONS: Readonly<Record<string, TopicDeclaration>> = {
   ...UNTOUCHED,
 }
 
-/** The settings with which a broker appends to a topic, and builds its indexes, as this library does. */
+/**
+ * The settings with which a broker appends to a topic, and builds its indexes, as this library does. Not with indexes so small that they
+ * fill: a log counts bytes anew when it is opened, and a broker that builds such an index from the data, where it counts on, finds
+ * it full and does not start. So it does not on files of its own.
+ */
 export function brokerConfigOf(topic: string): Record<string, string> {
-  const { indexIntervalBytes, segmentIndexBytes } = DECLARATIONS[topic] ?? {}
+  const { indexIntervalBytes } = DECLARATIONS[topic] ?? {}
   return {
     ...(indexIntervalBytes === undefined
       ? {}
       : { 'index.interval.bytes': `${indexIntervalBytes}` }),
-    ...(segmentIndexBytes === undefined ? {} : { 'segment.index.bytes': `${segmentIndexBytes}` }),
     ...KINDS[topic]?.brokerConfig,
   }
 }
