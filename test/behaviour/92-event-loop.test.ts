@@ -4,6 +4,7 @@ import { readFileSync } from 'node:fs'
 import { cp } from 'node:fs/promises'
 import { describe, test } from 'node:test'
 import type { Log } from '../../src/index.ts'
+import { line } from '../support/compressed-batches.ts'
 import { diskPlace, openAt, placeAt } from '../support/log-places.ts'
 import { WriterProcess } from '../support/writer-process.ts'
 
@@ -88,6 +89,44 @@ describe('the event loop', () => {
     )
     await log.close()
   })
+
+  for (const compression of ['gzip', 'snappy', 'lz4', 'zstd'] as const) {
+    test(`is held no longer than 25 ms by large batches compressed with ${compression}`, async (t) => {
+      const place = await diskPlace(t)
+      const topics = { events: { value: 'bytes', durability: 'os', compression } } as const
+      const log = await openAt(place, { topics })
+      const records = Array.from({ length: 300 }, (_, n) => ({ value: Buffer.from(line(n, 3000)) }))
+      let produced = 0
+      // The first is compressed by a codec that is being loaded.
+      await log.produce('events', records)
+      await checkLateness('produce', () =>
+        worstLatenessMs(async () => {
+          for (let call = 0; call < 20; call += 1) {
+            const calls = [log.produce('events', records), log.produce('events', records)]
+            await Promise.all(calls)
+            produced += 2 * records.length
+          }
+        }),
+      )
+      produced += records.length
+      await checkLateness('read', async () => {
+        let read = 0
+        const late = await worstLatenessMs(async () => {
+          for await (const _ of log.read('events', { until: 'end' })) read += 1
+        })
+        assert.equal(read, produced)
+        return late
+      })
+      await checkLateness('fetch', () =>
+        worstLatenessMs(async () => {
+          for (let offset = 0; offset < produced; offset += 150) {
+            await log.fetch('events', { partition: 0, offset, maxRecords: 10 })
+          }
+        }),
+      )
+      await log.close()
+    })
+  }
 
   test('is held no longer than 25 ms by the recovery of 100 MB that a killed process left', async (t) => {
     const place = await diskPlace(t)

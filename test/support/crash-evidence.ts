@@ -1,6 +1,6 @@
 // What a run of a log was told, and what must be found of it after a crash.
 import assert from 'node:assert/strict'
-import type { Log, OffsetCommit } from '../../src/index.ts'
+import type { CompressionType, Log, OffsetCommit } from '../../src/index.ts'
 
 /** What survives: `disk` a power cut, `os` a killed process. */
 export type Level = 'disk' | 'os'
@@ -14,6 +14,13 @@ export interface Found {
 export function valueFor(call: number, index: number, count: number): string {
   const head = `${call}.${index}.${count}.`
   return head + head.repeat(1 + ((call * 31 + index * 7) % 40))
+}
+
+const COMPRESSIONS = ['none', 'gzip', 'zstd', 'none', 'snappy', 'lz4'] as const
+
+/** How a call's records are compressed: every way has its turn. */
+export function compressionFor(call: number): CompressionType {
+  return COMPRESSIONS[call % COMPRESSIONS.length] ?? 'none'
 }
 
 interface Place {

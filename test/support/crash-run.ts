@@ -3,7 +3,7 @@ import type { LogOptions, OffsetCommit, TopicDeclaration } from '../../src/index
 import { Log, LogError, PartialProduceError } from '../../src/index.ts'
 import { ManualClock } from '../../src/testing/index.ts'
 import type { CrashEvidence, Level } from './crash-evidence.ts'
-import { readAll, valueFor } from './crash-evidence.ts'
+import { compressionFor, readAll, valueFor } from './crash-evidence.ts'
 import type { FaultFileSystem } from './fault-file-system.ts'
 import { loseLockHolder } from './lock-holder.ts'
 
@@ -106,7 +106,8 @@ export class CrashRun {
   /** One call: of one record, or of a batch for each partition. */
   async produce(topic: string, sent: readonly Sent[], durability?: Level): Promise<void> {
     const call = this.#evidence.nextCall()
-    const options = durability === undefined ? {} : { durability }
+    const compression = compressionFor(call)
+    const options = durability === undefined ? { compression } : { compression, durability }
     const records = sent.flatMap(({ partition, count }) =>
       Array.from({ length: count }, (_, index) => ({
         partition,

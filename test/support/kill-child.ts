@@ -3,7 +3,7 @@ import { writeSync } from 'node:fs'
 import type { TopicDeclaration } from '../../src/index.ts'
 import { Log } from '../../src/index.ts'
 import type { Level } from './crash-evidence.ts'
-import { valueFor } from './crash-evidence.ts'
+import { compressionFor, valueFor } from './crash-evidence.ts'
 import { randomInteger, seededRandom } from './random.ts'
 
 interface Place {
@@ -88,7 +88,9 @@ class Child {
     const call = this.#call
     const { topic, partition } = this.#place()
     const count = 1 + this.#below(4)
-    const options = this.#below(2) === 0 ? {} : { durability: this.#level() }
+    const compression = compressionFor(call)
+    const level = this.#below(2) === 0 ? {} : { durability: this.#level() }
+    const options = { compression, ...level }
     const values = Array.from({ length: count }, (_, index) => valueFor(call, index, count))
     const records = values.map((value) => ({ value, partition }))
     for (const told of await this.#log.produce(topic, records, options)) {
