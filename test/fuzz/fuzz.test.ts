@@ -12,7 +12,7 @@ import { FuzzRandom } from './fuzz-random.ts'
 import { TARGETS as PLANTED } from './planted.ts'
 import { TARGETS } from './targets/index.ts'
 
-const SECONDS = Number(process.env['BROKERLESS_FUZZ_SECONDS'] ?? 5)
+const SECONDS = Number(process.env['BROKERLESS_FUZZ_SECONDS'] ?? 3)
 const MODULE = path.join(import.meta.dirname, 'targets/index.ts')
 const PLANTED_MODULE = path.join(import.meta.dirname, 'planted.ts')
 

@@ -12,7 +12,7 @@ import { unlessRejected } from '../target.ts'
 
 const MAX_BYTES = 256 * 1024
 const MAX_SAMPLE_BYTES = 32 * 1024
-const BOMB_BYTES = 32 * 1024 * 1024
+const BOMB_BYTES = 8 * 1024 * 1024
 
 /** As a reader would have them decompressed: what a broker and this library compressed, and what grows beyond every bound. */
 async function samplesOf(codec: number): Promise<Buffer[]> {

@@ -6,6 +6,7 @@ import { checkDirectory, viewOfFiles } from '../directory-check.ts'
 import type { BaseDirectory } from '../directory-input.ts'
 import { decodeInput, encodeInput, generateInput, simplerInputs } from '../directory-input.ts'
 import type { LogView } from '../directory-view.ts'
+import { ownDirectories } from '../own-directories.ts'
 import type { FuzzTarget } from '../target.ts'
 
 /** Larger ones would make slow inputs. */
@@ -35,7 +36,11 @@ const views = new Map<string, LogView>()
 
 /** What the inputs change. */
 export async function baseDirectories(): Promise<readonly BaseDirectory[]> {
-  if (bases.length === 0) bases = brokersDirectories()
+  if (bases.length === 0) {
+    // Ours more often than each of the brokers', of which there are many.
+    const own = await ownDirectories()
+    bases = [...brokersDirectories(), ...own, ...own, ...own]
+  }
   return bases
 }
 
