@@ -21,6 +21,8 @@ const SIZE_BYTES = 4
 const COMPRESS_NOW_BYTES = LZ4_BLOCK_BYTES
 /** What is decompressed before it is asked whether others should have their turn: 0.4 ms. */
 const SLICE_BYTES = 512 * 1024
+/** Or so many blocks, however small they are. */
+const SLICE_BLOCKS = 256
 /** What a linked block can refer to. */
 const HISTORY_BYTES = 64 * 1024
 /** One byte makes at most 255. */
@@ -73,7 +75,7 @@ class Inflation {
   #size = 0
   #frame = 0
   #block = 0
-  #history: Buffer = Buffer.alloc(0)
+  #history = new History()
 
   constructor(bytes: Buffer, frames: readonly Lz4Frame[], maxBytes: number) {
     this.#bytes = bytes
@@ -93,7 +95,8 @@ class Inflation {
       }
       this.#add(this.#inflate(frame, block))
       this.#block += 1
-      if (this.#size >= sliceEnd && turnIsLong()) return false
+      const isSlice = this.#size >= sliceEnd || this.#block % SLICE_BLOCKS === 0
+      if (isSlice && turnIsLong()) return false
     }
     return true
   }
@@ -105,9 +108,7 @@ class Inflation {
   #inflate(frame: Lz4Frame, { start, end, isStored }: Lz4Block): Buffer {
     const bytes = this.#bytes.subarray(start, end)
     const plain = isStored ? bytes : this.#decode(frame, bytes)
-    if (frame.isLinked) {
-      this.#history = Buffer.concat([this.#history, plain]).subarray(-HISTORY_BYTES)
-    }
+    if (frame.isLinked) this.#history.add(plain)
     return plain
   }
 
@@ -117,8 +118,9 @@ class Inflation {
     // It allocates what the size says, and gives as much as there is.
     block.writeUInt32LE(Math.min(maxBlockBytes, bytes.length * LARGEST_RATIO))
     bytes.copy(block, SIZE_BYTES)
-    const needsHistory = isLinked && this.#history.length > 0
-    return needsHistory ? uncompressSync(block, this.#history) : uncompressSync(block)
+    const { bytes: history } = this.#history
+    const needsHistory = isLinked && history.length > 0
+    return needsHistory ? uncompressSync(block, history) : uncompressSync(block)
   }
 
   #add(part: Buffer): void {
@@ -138,8 +140,27 @@ class Inflation {
       throw new BatchFormatError('an LZ4 frame fails its checksum')
     }
     this.#frameParts = []
-    this.#history = Buffer.alloc(0)
+    this.#history = new History()
     this.#frame += 1
     this.#block = 0
+  }
+}
+
+/** What linked blocks may refer to. Its window is renewed when it is full, not with each block: there may be one a byte. */
+class History {
+  #window: Buffer = Buffer.alloc(0)
+  #end = 0
+
+  get bytes(): Buffer {
+    return this.#window.subarray(Math.max(0, this.#end - HISTORY_BYTES), this.#end)
+  }
+
+  add(part: Buffer): void {
+    if (this.#end + part.length > this.#window.length) {
+      const kept = this.bytes
+      this.#window = Buffer.allocUnsafe(4 * HISTORY_BYTES + part.length)
+      this.#end = kept.copy(this.#window)
+    }
+    this.#end += part.copy(this.#window, this.#end)
   }
 }

@@ -7,6 +7,7 @@ import { BatchFormatError, decodeRecords } from '../../src/codec/batch-decoder.t
 import { encodeBatch } from '../../src/codec/batch-encoder.ts'
 import {
   CODEC_GZIP,
+  CODEC_LZ4,
   CODEC_NAMES,
   CODEC_NONE,
   CODEC_SNAPPY,
@@ -15,7 +16,9 @@ import {
   decompress,
 } from '../../src/codec/compression.ts'
 import { SNAPPY_BLOCK_BYTES } from '../../src/codec/snappy-frame.ts'
+import { xxh32 } from '../../src/codec/xxh32.ts'
 import { LogError } from '../../src/errors.ts'
+import { randomInteger, seededRandom } from '../support/random.ts'
 import { Collector } from './support.ts'
 
 const MIB = 1024 * 1024
@@ -180,3 +183,43 @@ for (const codec of CODECS) {
     )
   })
 }
+
+/** A linked LZ4 frame: stored blocks, and between them blocks that copy 24 bytes from `back` bytes before them and add five. */
+function linkedFrame(blocks: readonly (Buffer | { readonly back: number })[]): Buffer {
+  const header = Buffer.from([0x04, 0x22, 0x4d, 0x18, 0x40, 0x40, 0])
+  header[6] = (xxh32(header, 4, 6) >>> 8) & 0xff
+  const parts = blocks.flatMap((each) => {
+    const length = Buffer.alloc(4)
+    if (Buffer.isBuffer(each)) {
+      length.writeUInt32LE(0x8000_0000 + each.length)
+      return [length, each]
+    }
+    // A match of 4 + 15 + 5 bytes without literals before it, then five literals.
+    const copy = Buffer.from([0x0f, each.back & 0xff, each.back >>> 8, 5, 0x50, ...END_BYTES])
+    length.writeUInt32LE(copy.length)
+    return [length, copy]
+  })
+  return Buffer.concat([header, ...parts, Buffer.alloc(4)])
+}
+
+const END_BYTES = Buffer.from('fives')
+
+test('linked lz4 blocks refer to the 64 KiB before them, however many blocks those are', async () => {
+  const random = seededRandom(1)
+  const blocks: (Buffer | { readonly back: number })[] = []
+  let expected = Buffer.alloc(0)
+  for (let index = 0; index < 600; index += 1) {
+    if (index % 7 === 6) {
+      const back = 24 + randomInteger(random, Math.min(expected.length, 65_535) - 24)
+      const from = expected.length - back
+      blocks.push({ back })
+      expected = Buffer.concat([expected, expected.subarray(from, from + 24), END_BYTES])
+    } else {
+      const stored = Buffer.alloc(1 + randomInteger(random, 1500), index)
+      blocks.push(stored)
+      expected = Buffer.concat([expected, stored])
+    }
+  }
+  const decompressed = await decompress(CODEC_LZ4, linkedFrame(blocks), 1 << 20)
+  assert.ok(decompressed.equals(expected))
+})
