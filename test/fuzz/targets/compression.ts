@@ -64,7 +64,6 @@ function compressionTarget(codec: number, name: string): FuzzTarget {
   let samples: readonly Buffer[] = []
   return {
     name: `compression-${name}`,
-    timeoutMs: 3000,
     memoryBytes: 64 * 1024 * 1024,
     async prepare() {
       samples = await samplesOf(codec)
