@@ -23,6 +23,7 @@ export const ERROR_CODES = {
   UNSUPPORTED_MAGIC: 'a batch has the format of Kafka before 0.11 (magic 0 or 1)',
   DECODE_FAILED: 'the serializer could not decode a value',
   COMPRESSION_FAILED: 'a codec could not compress a batch; nothing was written',
+  COMPACTION_FAILED: 'a partition could not be compacted; its records are as they were',
   DISK_FULL: 'there is no room on the disk; nothing was written',
   STORAGE_FAILED: 'a write or sync failed; writes have stopped until the log is opened again',
 } as const

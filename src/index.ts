@@ -32,6 +32,7 @@ export {
 } from './log.ts'
 export type {
   CommitOptions,
+  CompactOptions,
   FetchOptions,
   LogOptions,
   OnCorrupt,
@@ -77,6 +78,7 @@ export type {
   KeyType,
   LogRecord,
   OpenMode,
+  PartitionCompaction,
   PartitionDescription,
   PartitionRecovery,
   ProduceRecord,

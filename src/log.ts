@@ -19,12 +19,18 @@ import { Producing } from './log/producing.ts'
 import { closedError, readOnlyError } from './log/refusals.ts'
 import type {
   CommitOptions,
+  CompactOptions,
   FetchOptions,
   LogOptions,
   ProduceOptions,
   ReadOptions,
 } from './options.ts'
-import { resolveCommitOptions, resolveFetchOptions, resolveReadOptions } from './options.ts'
+import {
+  resolveCommitOptions,
+  resolveCompactOptions,
+  resolveFetchOptions,
+  resolveReadOptions,
+} from './options.ts'
 import type { FetchResult } from './topics/fetcher.ts'
 import { fetch } from './topics/fetcher.ts'
 import type { RecordStream } from './topics/record-stream.ts'
@@ -44,6 +50,7 @@ import type {
   Acknowledgement,
   BatchAcknowledgement,
   EpochEndOffset,
+  PartitionCompaction,
   ProduceRecord,
   RecoveryReport,
   TopicConfig,
@@ -338,6 +345,17 @@ export class Log<T extends object = AnyTopics> extends EventEmitter<LogEvents> {
   async applyRetention(): Promise<number> {
     this.#requireWritable()
     return await this.#track(this.#core.applyRetention())
+  }
+
+  /**
+   * Compacts a topic now; otherwise done in the background where it is worth it. Answers with what was done, a partition at a time. Rejects
+   * with a `TypeError` where its `cleanupPolicy` is `'delete'`, with `DISK_FULL` or `COMPACTION_FAILED`; a close ends it with `CLOSED`.
+   */
+  async compact(topic: TopicName<T>, options?: CompactOptions): Promise<PartitionCompaction[]> {
+    this.#requireWritable()
+    const resolved = resolveCompactOptions(options)
+    // A close does not wait for it to come to its end.
+    return await this.#core.compaction.compact(this.#core.topics.get(topic), resolved)
   }
 
   /**

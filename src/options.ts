@@ -2,6 +2,8 @@
 
 export type { CommitOptions, ResolvedCommitOptions } from './options/commit-options.ts'
 export { resolveCommitOptions } from './options/commit-options.ts'
+export type { CompactOptions, ResolvedCompactOptions } from './options/compact-options.ts'
+export { resolveCompactOptions } from './options/compact-options.ts'
 export { COMPRESSION_TYPES, OWN_LEVEL } from './options/compression-options.ts'
 export type { FetchOptions, ResolvedFetchOptions } from './options/fetch-options.ts'
 export { resolveFetchOptions } from './options/fetch-options.ts'

@@ -189,6 +189,22 @@ export interface EpochEndOffset {
   readonly endOffset: number
 }
 
+/** What the compaction of a partition came to. */
+export interface PartitionCompaction extends TopicPartition {
+  /** Bytes of the segments that could be compacted, before and after. */
+  readonly bytesBefore: number
+  readonly bytesAfter: number
+  /** Records in them, transaction markers included. */
+  readonly recordsBefore: number
+  readonly recordsAfter: number
+  /** How often they were gone through: more than once where the keys do not fit into `compactionMapBytes`. */
+  readonly passes: number
+  /** Segments that were left as they are, because they are damaged. */
+  readonly damagedSegments: number
+  /** Milliseconds. */
+  readonly durationMs: number
+}
+
 // ---------------------------------------------------------------------------------------- records
 
 export type HeaderValue = string | Uint8Array | null

@@ -5,6 +5,7 @@ import {
   checkTopicConfig,
   givenConfig,
   resolveCommitOptions,
+  resolveCompactOptions,
   resolveFetchOptions,
   resolveLogOptions,
   resolveProduceOptions,
@@ -48,6 +49,9 @@ test('a log without options has the documented defaults', () => {
     raw: false,
     breakLock: undefined,
     retentionCheckIntervalMs: 300_000,
+    compactionCheckIntervalMs: 15_000,
+    compactionBytesPerSecond: undefined,
+    compactionMapBytes: 32 * MIB,
     fileSystem: undefined,
     clock: undefined,
   })
@@ -109,6 +113,9 @@ for (const [name, below] of [
   ['flushIntervalMs', 0],
   ['readOnlyPollMs', 0],
   ['retentionCheckIntervalMs', 0],
+  ['compactionCheckIntervalMs', 0],
+  ['compactionBytesPerSecond', 0],
+  ['compactionMapBytes', 1023],
 ] as const) {
   test(`${name} takes ${below + 1}, and nothing below it, no fraction and no other type`, () => {
     const resolve = (value: unknown) => resolveLogOptions(loose({ [name]: value }))
@@ -394,6 +401,23 @@ test('an offset to read from needs a single partition', () => {
 test('read ends at the end or not at all', () => {
   assert.equal(resolveReadOptions({ until: 'end' }).until, 'end')
   refuses(() => resolveReadOptions(loose({ until: 5 })), TypeError, "'end'")
+})
+
+test('compact takes all partitions and rolls their segments, unless it is told otherwise', () => {
+  assert.deepEqual(resolveCompactOptions(), {
+    partitions: undefined,
+    roll: true,
+    signal: undefined,
+  })
+  const { signal } = new AbortController()
+  const given = { partitions: [1, 0, 1], roll: false, signal }
+  assert.deepEqual(resolveCompactOptions(given), { ...given, partitions: [1, 0] })
+  refuses(() => resolveCompactOptions(loose({ rol: true })), TypeError, 'did you mean roll?')
+  refuses(() => resolveCompactOptions({ partitions: [-1] }), RangeError, 'partition is -1')
+  refuses(() => resolveCompactOptions(loose({ partitions: 1 })), TypeError, 'an array')
+  refuses(() => resolveCompactOptions(loose({ roll: 1 })), TypeError, 'roll is 1')
+  refuses(() => resolveCompactOptions(loose({ signal: 1 })), TypeError, 'an AbortSignal')
+  refuses(() => resolveCompactOptions(loose(1)), TypeError, 'the options of compact')
 })
 
 test('commitOffset takes a durability', () => {

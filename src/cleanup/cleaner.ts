@@ -95,7 +95,10 @@ async function addTimestamps(
   }
 }
 
-/** The greatest timestamp of a segment; where no record has one, when its file was last modified. */
+/**
+ * The greatest timestamp of a segment; where no record has one, when its file was last modified. One of which compaction has left nothing is
+ * as old as can be: nothing keeps it.
+ */
 export async function timestampOf(
   segment: Segment,
   isActive: boolean,
@@ -103,5 +106,6 @@ export async function timestampOf(
 ): Promise<number> {
   const timestamp = isActive ? segment.maxTimestamp : await greatestTimestamp(segment)
   if (timestamp >= 0) return timestamp
+  if (!isActive && (await segment.measure()) === 0) return 0
   return (await fileSystem.stat(segment.file.path))?.modifiedMs ?? NOT_ASKED
 }

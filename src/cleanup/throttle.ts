@@ -9,16 +9,15 @@ const SHORTEST_SLEEP_MS = 20
 export class Throttle {
   readonly #clock: Clock
   readonly #bytesPerSecond: number
-  readonly #signal: AbortSignal
   /** When what was spent so far is paid for. */
   #dueMs = 0
-  #pause = new Deferred<void>()
+  /** Of those who wait for the work to sleep or to end. */
+  readonly #waiting = new Set<Deferred<void>>()
 
   /** @param bytesPerSecond infinite: no bound. */
-  constructor(clock: Clock, bytesPerSecond: number, signal: AbortSignal) {
+  constructor(clock: Clock, bytesPerSecond: number) {
     this.#clock = clock
     this.#bytesPerSecond = bytesPerSecond
-    this.#signal = signal
   }
 
   /**
@@ -29,26 +28,25 @@ export class Throttle {
     readonly ended: Promise<T>
     readonly paused: Promise<void>
   } {
-    const paused = this.#pause.promise
-    const ended = work().finally(() => this.#pause.resolve())
+    const paused = this.#nextPause()
+    const ended = work().finally(() => this.#pause())
     return { ended, paused }
   }
 
   /** Resolves when so many bytes may be read or written. Rejects with the signal's reason once the work is to end. */
-  async spend(bytes: number): Promise<void> {
-    this.#signal.throwIfAborted()
+  async spend(bytes: number, signal: AbortSignal): Promise<void> {
+    signal.throwIfAborted()
     if (turnIsLong()) await nextTurn()
     const now = this.#clock.now()
     // What is on account is bounded: a clock that was set back would make it wait for ever.
     const debtMs = Math.min(Math.max(this.#dueMs - now, 0), SHORTEST_SLEEP_MS)
     const waitMs = debtMs + (1000 * bytes) / this.#bytesPerSecond
     this.#dueMs = now + waitMs
-    if (waitMs >= SHORTEST_SLEEP_MS) await this.#sleep(Math.ceil(waitMs))
-    this.#signal.throwIfAborted()
+    if (waitMs >= SHORTEST_SLEEP_MS) await this.#sleep(Math.ceil(waitMs), signal)
+    signal.throwIfAborted()
   }
 
-  #sleep(ms: number): Promise<void> {
-    const signal = this.#signal
+  #sleep(ms: number, signal: AbortSignal): Promise<void> {
     return new Promise((resolve) => {
       const wake = (): void => {
         timer.cancel()
@@ -56,13 +54,22 @@ export class Throttle {
         resolve()
       }
       const timer = this.#clock.setTimer(() => {
-        const paused = new Deferred<void>()
-        this.#pause = paused
         wake()
-        return paused.promise
+        return this.#nextPause()
       }, ms)
       signal.addEventListener('abort', wake, { once: true })
-      this.#pause.resolve()
+      this.#pause()
     })
+  }
+
+  #nextPause(): Promise<void> {
+    const waiting = new Deferred<void>()
+    this.#waiting.add(waiting)
+    return waiting.promise
+  }
+
+  #pause(): void {
+    for (const waiting of this.#waiting) waiting.resolve()
+    this.#waiting.clear()
   }
 }

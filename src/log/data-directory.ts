@@ -17,6 +17,7 @@ import type { DirectoryLock } from '../storage/directory-lock.ts'
 import { lockDirectory } from '../storage/directory-lock.ts'
 import {
   CLEAN_MARKER,
+  CLEANER_CHECKPOINT,
   LOG_START_CHECKPOINT,
   METADATA_FILE,
   RECOVERY_POINT_CHECKPOINT,
@@ -103,9 +104,22 @@ export class DataDirectory {
     return this.#write(LOG_START_CHECKPOINT, starts)
   }
 
+  /** Up to where partitions are compacted. Without it they are compacted from the start. */
+  readCleanerOffsets(): Promise<Map<string, number>> {
+    return this.#read(CLEANER_CHECKPOINT)
+  }
+
+  writeCleanerOffsets(offsets: () => ReadonlyMap<string, number>): Promise<void> {
+    return this.#write(CLEANER_CHECKPOINT, offsets)
+  }
+
   /** Partitions that are deleted leave the checkpoints before their topic's entry goes: a new topic of that name would inherit their offsets. */
   async forget(names: ReadonlySet<string>): Promise<void> {
-    for (const checkpoint of [RECOVERY_POINT_CHECKPOINT, LOG_START_CHECKPOINT]) {
+    for (const checkpoint of [
+      RECOVERY_POINT_CHECKPOINT,
+      LOG_START_CHECKPOINT,
+      CLEANER_CHECKPOINT,
+    ]) {
       await this.#writes.run(async () => {
         const offsets = await this.#read(checkpoint)
         const kept = new Map([...offsets].filter(([name]) => !names.has(name)))

@@ -22,6 +22,7 @@ import { asError, isDiskFull } from '../util/error-code.ts'
 import { Mutex } from '../util/mutex.ts'
 import { nextTurn, turnIsLong } from '../util/turn.ts'
 import { Background } from './background.ts'
+import { Compaction } from './compaction.ts'
 import type { DataDirectory } from './data-directory.ts'
 import { GroupOffsets } from './group-offsets.ts'
 import type { TopicFiles } from './topic-files.ts'
@@ -55,6 +56,7 @@ export class LogCore {
   readonly clock: Clock
   readonly topics: TopicRegistry
   readonly groups: GroupOffsets
+  readonly compaction: Compaction
   readonly environment: StorageEnvironment
   onFailure: ((failure: BackgroundFailure) => void) | undefined
   readonly #data: DataDirectory
@@ -103,6 +105,7 @@ export class LogCore {
       declared,
       forget: async (topic, names) => {
         await this.groups.removeTopic(topic)
+        this.compaction.forget(names)
         await data.forget(names)
       },
     })
@@ -111,6 +114,13 @@ export class LogCore {
       clock,
       readOnly: options.readOnly,
       onError: (error) => this.#failedBehind(error),
+    })
+    this.compaction = new Compaction({
+      environment: this.environment,
+      options,
+      partitions: () => this.topics.partitions(),
+      writeCheckpoint: (offsets) => data.writeCleanerOffsets(offsets),
+      failed: (error) => this.#failedBehind(error),
     })
     this.#background = new Background(clock, (error) => this.#failedBehind(error))
   }
@@ -129,6 +139,7 @@ export class LogCore {
     const recoveryPoints = await this.#data.readRecoveryPoints()
     const logStarts = await this.#data.readLogStarts()
     await this.topics.open(topics, { isClean: this.#data.isClean, recoveryPoints, logStarts })
+    this.compaction.begin(await this.#data.readCleanerOffsets())
     await this.groups.load()
     const report: { resetOffsets: readonly ResetOffset[]; inMemory: readonly string[] } =
       this.#data.isClean || this.#options.readOnly
@@ -216,6 +227,7 @@ export class LogCore {
     this.#isClosing = true
     this.#background.stop()
     await this.topics.close()
+    await this.compaction.close()
     await this.#background.idle()
     const failures: (Error | undefined)[] = [
       this.#failure,
@@ -321,13 +333,15 @@ export class LogCore {
   // --------------------------------------------------------------------------- background work
 
   #startTimers(): void {
-    const { readOnly, readOnlyPollMs, retentionCheckIntervalMs } = this.#options
+    const { readOnly, readOnlyPollMs } = this.#options
+    const { retentionCheckIntervalMs, compactionCheckIntervalMs } = this.#options
     if (readOnly) {
       this.#background.every(readOnlyPollMs, () => this.poll())
       return
     }
     const applyRetention = async (): Promise<void> => void (await this.applyRetention())
     this.#background.every(retentionCheckIntervalMs, applyRetention)
+    this.#background.every(compactionCheckIntervalMs, () => this.compaction.runInBackground())
   }
 
   /** For a reader beside a writer: looks for what the writer has done since. */

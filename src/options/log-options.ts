@@ -3,6 +3,7 @@ import {
   checkBoolean,
   checkChoice,
   checkHasMethod,
+  checkInteger,
   checkNames,
   checkObject,
   isFieldsObject,
@@ -55,18 +56,26 @@ export interface LogOptions<Topics extends object = object> {
   readonly breakLock?: string
   /** Milliseconds between two runs of retention. Default 300,000; at least 1. */
   readonly retentionCheckIntervalMs?: number
+  /** Milliseconds between two looks for what is worth compacting. Default 15,000; at least 1. */
+  readonly compactionCheckIntervalMs?: number
+  /** Bytes a second that compaction reads and writes at the most. Default: no bound; at least 1. */
+  readonly compactionBytesPerSecond?: number
+  /** Memory for the keys of the partition that is being compacted, in bytes: 20 a key, of which three quarters are filled. Default 32 MiB; at least 1,024. */
+  readonly compactionMapBytes?: number
   /** Default: the disk. */
   readonly fileSystem?: FileSystem
   /** Default: the system's. */
   readonly clock?: Clock
 }
 
-export interface ResolvedLogOptions
-  extends Required<Omit<LogOptions, 'topics' | 'codecs' | 'breakLock' | 'fileSystem' | 'clock'>> {
+type WithoutDefault = ('codecs' | 'breakLock' | 'fileSystem' | 'clock') | 'compactionBytesPerSecond'
+
+export interface ResolvedLogOptions extends Required<Omit<LogOptions, 'topics' | WithoutDefault>> {
   /** Declarations as they were given; `resolveDeclaration` checks each. */
   readonly topics: Readonly<Record<string, unknown>>
   readonly codecs: CompressionCodecs | undefined
   readonly breakLock: string | undefined
+  readonly compactionBytesPerSecond: number | undefined
   readonly fileSystem: FileSystem | undefined
   readonly clock: Clock | undefined
 }
@@ -91,6 +100,9 @@ const LOG_OPTIONS: ReadonlySet<string> = new Set<keyof LogOptions>([
   'raw',
   'breakLock',
   'retentionCheckIntervalMs',
+  'compactionCheckIntervalMs',
+  'compactionBytesPerSecond',
+  'compactionMapBytes',
   'fileSystem',
   'clock',
 ])
@@ -133,6 +145,18 @@ export function resolveLogOptions(input?: LogOptions): ResolvedLogOptions {
       given.retentionCheckIntervalMs,
       300_000,
     ),
+    compactionCheckIntervalMs: delayMs(
+      'compactionCheckIntervalMs',
+      given.compactionCheckIntervalMs,
+      15_000,
+    ),
+    compactionBytesPerSecond: bytesPerSecond(given.compactionBytesPerSecond),
+    compactionMapBytes: optionalInteger(
+      'compactionMapBytes',
+      given.compactionMapBytes,
+      32 * MIB,
+      1024,
+    ),
     fileSystem: given.fileSystem,
     clock: given.clock,
   }
@@ -146,6 +170,10 @@ function declarations(given: unknown): Readonly<Record<string, unknown>> {
 
 function delayMs(name: string, value: unknown, fallback: number): number {
   return optionalInteger(name, value, fallback, 1)
+}
+
+function bytesPerSecond(value: unknown): number | undefined {
+  return value === undefined ? undefined : checkInteger('compactionBytesPerSecond', value, 1)
 }
 
 function lockToken(value: unknown): string | undefined {

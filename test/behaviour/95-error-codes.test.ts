@@ -216,6 +216,16 @@ const SCENARIOS: Record<LogErrorCode, Scenario> = {
       await log.produce('events', { value: 1 }, { compression: 'gzip' })
     },
   },
+  COMPACTION_FAILED: {
+    run: async () => {
+      const fileSystem = new FaultFileSystem()
+      const topics = { events: { cleanupPolicy: 'compact' } } as const
+      await using log = await open(faulty(fileSystem), { topics })
+      for (const value of [1, 2]) await log.produce('events', { key: 'k', value })
+      fileSystem.failWhen(({ path }) => (path.endsWith('.cleaned') ? 'EIO' : undefined))
+      await log.compact('events')
+    },
+  },
   DISK_FULL: {
     retryable: true,
     run: async () => {
