@@ -54,7 +54,8 @@ export class DiskModel implements TreeObserver {
       kind: 'write',
       sequence: this.mark() + 1,
       position,
-      bytes: bytes.slice(),
+      // A buffer's own `slice` is a view, and what it shows changes with the next use of its memory.
+      bytes: Uint8Array.prototype.slice.call(bytes),
     } as const
     this.#sequence = change.sequence
     this.#file(file).changes.push(change)

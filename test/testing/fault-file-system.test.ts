@@ -153,6 +153,16 @@ describe('power cuts', () => {
     assert.ok([...outcomes(fs, (after) => readText(after, '/a').slice(0, 6))].join() === 'synced')
   })
 
+  test('a write is what its buffer held then, whatever the buffer is used for since', async () => {
+    const { fs, handle } = await withSynced('')
+    const buffer = Buffer.from('written')
+    handle.writeSync(buffer, 0, buffer.length, 0)
+    buffer.fill('x')
+    assert.equal(readText(fs.powerCut({ mode: 'keep-all' }), '/a'), 'written')
+    await handle.sync()
+    assert.equal(readText(fs.powerCut({ mode: 'lose-all' }), '/a'), 'written')
+  })
+
   test('an unsynced write is kept, lost, or grows the file by zeros', async () => {
     const { fs, handle } = await withSynced('abc')
     write(handle, 'def', 3)
