@@ -66,6 +66,8 @@ export class LogCore {
   readonly #fileSystem: FileSystem
   readonly #logStartMoves = new Mutex()
   #isClosing = false
+  /** Every partition that was there has been opened. */
+  #areOpen = false
   #failure: LogError | undefined
   /** The last attempt to write the recovery points found no room. */
   #isCheckpointDue = false
@@ -139,6 +141,7 @@ export class LogCore {
     const recoveryPoints = await this.#data.readRecoveryPoints()
     const logStarts = await this.#data.readLogStarts()
     await this.topics.open(topics, { isClean: this.#data.isClean, recoveryPoints, logStarts })
+    this.#areOpen = true
     this.compaction.begin(await this.#data.readCleanerOffsets())
     await this.groups.load()
     const report: { resetOffsets: readonly ResetOffset[]; inMemory: readonly string[] } =
@@ -242,13 +245,17 @@ export class LogCore {
     if (failure !== undefined) throw closeError(failure)
   }
 
-  /** After an open that failed half-way: closes what is open, as cleanly as can be. The lock is the caller's. */
+  /**
+   * After an open that failed half-way: closes what is open, as cleanly as can be. The lock is the caller's. A partition that could not
+   * be opened may have been changed all the same, and be no longer what the clean marker would say of it.
+   */
   async abandon(): Promise<void> {
     this.#background.stop()
     this.#isClosing = true
     const failure = await this.#closePartitions()
+    const isWhole = this.#areOpen && failure === undefined
     // Without the marker the next open recovers: nothing is lost.
-    if (failure === undefined && this.#data.isClean && !this.#options.readOnly) {
+    if (isWhole && this.#data.isClean && !this.#options.readOnly) {
       await failureOf(this.#data.writeMarker())
     }
   }

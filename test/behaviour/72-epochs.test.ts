@@ -178,6 +178,26 @@ describe('a term', () => {
     }
     assert.equal(seen.size, 4)
   })
+
+  test('begins behind an open that has cut what was lost, and came no further: it leaves no clean marker', async () => {
+    const fileSystem = new FaultFileSystem()
+    const options: LogOptions = { fileSystem, topics: { t: { ...TOPIC, partitions: 2 } } }
+    const before = await Log.open('/data', options)
+    for (const value of ['kept', 'lost']) await before.produce('t', { value, partition: 0 })
+    await before.close()
+    const handle = fileSystem.openSync('/data/t-0/00000000000000000000.log', 'write')
+    await handle.truncate(handle.sizeSync() - 5)
+    handle.closeSync()
+    const takeBack = fileSystem.failWhen(({ name, path }) => {
+      const isFailing = (name === 'readdir' && path.endsWith('t-1')) || path.endsWith(`${FILE}.tmp`)
+      return isFailing ? 'EIO' : undefined
+    })
+    await assert.rejects(Log.open('/data', options), { code: 'EIO' })
+    takeBack()
+    await using log = await Log.open('/data', options)
+    const { offset } = await log.produce('t', { value: 'other', partition: 0 })
+    assert.deepEqual([offset, await epochOf(log)], [1, 1])
+  })
 })
 
 describe('endOffsetForEpoch', () => {
