@@ -88,8 +88,10 @@ export class GroupOffsets {
   ): Promise<CommitAcknowledgement> {
     checkGroup(group)
     for (const commit of commits) checkCommit(commit)
-    for (const { topic, partition } of commits) this.#options.topics.get(topic).partition(partition)
+    this.#requirePartitions(commits)
     const store = await this.#writableStore()
+    // One that was deleted meanwhile has lost its offsets already: these would be the next topic's of that name.
+    this.#requirePartitions(commits)
     return store.commit(group, commits, durability)
   }
 
@@ -203,6 +205,11 @@ export class GroupOffsets {
     await this.#creating?.catch(() => {})
     if (this.#store?.owesRecords) await this.#store.settle()
     await this.#store?.idle()
+  }
+
+  #requirePartitions(partitions: readonly TopicPartition[]): void {
+    const { topics } = this.#options
+    for (const { topic, partition } of partitions) topics.get(topic).partition(partition)
   }
 
   async #timestampAt(topic: Topic, partition: number, offset: number): Promise<number | undefined> {

@@ -215,6 +215,17 @@ for (const { name, make } of PLACES) {
       await using again = await openAt(place)
       assert.deepEqual(await again.groups(), ['both'])
     })
+
+    test('a commit that comes behind the deletion of its topic is refused, and is not there for the next topic of that name', async (t) => {
+      await using log = await openAt(await make(t), { topics: { orders: {} } })
+      const deletion = log.deleteTopic('orders')
+      // The first commit of all has to make the topic that it goes to.
+      const commit = log.commitOffset('billing', { topic: 'orders', partition: 0, offset: 7 })
+      await assert.rejects(commit, { code: 'UNKNOWN_TOPIC' })
+      await deletion
+      await log.createTopic('orders')
+      assert.deepEqual(await log.committedOffsets('billing'), [])
+    })
   })
 
   describe(`groups ${name}`, () => {
