@@ -1,4 +1,5 @@
 /** What a commit must be, checked before anything is changed. */
+import type { TopicPartition } from '../types.ts'
 import { checkNames } from '../util/check.ts'
 import { MAX_STRING_BYTES } from './offset-format.ts'
 import type { GroupOffset, OffsetCommit } from './types.ts'
@@ -29,8 +30,7 @@ export function checkCommit(commit: OffsetCommit): void {
   }
   checkNames('commitOffset', commit, COMMIT_FIELDS)
   const { topic, partition, offset, metadata, leaderEpoch = -1 } = commit
-  checkString('topic', topic)
-  checkInteger('partition', partition, 0, MAX_INT32)
+  checkTopicPartition(topic, partition)
   checkInteger('offset', offset, 0, Number.MAX_SAFE_INTEGER)
   checkInteger('leaderEpoch', leaderEpoch, -1, MAX_INT32)
   if (metadata === undefined) return
@@ -39,6 +39,20 @@ export function checkCommit(commit: OffsetCommit): void {
   if (bytes > MAX_METADATA_BYTES) {
     throw new RangeError(`metadata has ${bytes} bytes, at most ${MAX_METADATA_BYTES} are taken`)
   }
+}
+
+/** What offsets are deleted for: a partition, or what `committedOffsets` answers with. */
+export function checkPartitionName(partition: TopicPartition): void {
+  if (typeof partition !== 'object' || partition === null) {
+    throw new TypeError('a partition must be an object with topic and partition')
+  }
+  checkNames('deleteOffsets', partition, COMMIT_FIELDS)
+  checkTopicPartition(partition.topic, partition.partition)
+}
+
+function checkTopicPartition(topic: unknown, partition: unknown): void {
+  checkString('topic', topic)
+  checkInteger('partition', partition, 0, MAX_INT32)
 }
 
 function checkString(name: string, value: unknown): void {

@@ -1,5 +1,5 @@
 import { LogError } from '../errors.ts'
-import { checkCommit, checkGroup } from '../groups/commit-checks.ts'
+import { checkCommit, checkGroup, checkPartitionName } from '../groups/commit-checks.ts'
 import type { LagInput } from '../groups/lag.ts'
 import { firstUnreadOffset, groupLag } from '../groups/lag.ts'
 import { OFFSETS_TOPIC, OffsetStore } from '../groups/offset-store.ts'
@@ -124,6 +124,7 @@ export class GroupOffsets {
     if (!Array.isArray(partitions)) {
       throw wrongType('partitions', partitions, 'an array of topics and partitions')
     }
+    for (const each of partitions) checkPartitionName(each)
     const store = await this.#current()
     if (store === undefined) throw unknownGroup(group)
     await store.deleteOffsets(group, partitions)

@@ -331,6 +331,18 @@ for (const { name, make } of PLACES) {
         again.deleteOffsets('billing', misuse),
         /partitions is an object; it must be/,
       )
+      const wrong: readonly [unknown, RegExp][] = [
+        [undefined, /a partition must be an object with topic and partition/],
+        [{ topic: 'orders' }, /partition must be a number/],
+        [{ topic: 'orders', partition: '0' }, /partition must be a number/],
+        [{ topic: 'orders', partition: -1 }, /partition must be an integer from 0/],
+        [{ partition: 0 }, /topic must be a string/],
+        [{ ...first, partitions: 0 }, /unknown option partitions/],
+      ]
+      for (const [each, message] of wrong) {
+        await assert.rejects(again.deleteOffsets('billing', [first, each as typeof first]), message)
+      }
+      await check(again)
     })
 
     test('a group whose name is no string is refused', async (t) => {
