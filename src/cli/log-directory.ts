@@ -2,7 +2,14 @@
 import path from 'node:path'
 import type { TopicDescription, TopicType } from '../index.ts'
 import { DirectoryLockedError, Log, LogError } from '../index.ts'
-import { directoryKind, METADATA_FILE, parsePartitionDirectoryName } from '../storage/file-names.ts'
+import {
+  CLEAN_MARKER,
+  directoryKind,
+  METADATA_FILE,
+  OWN_LOCK,
+  parsePartitionDirectoryName,
+  RECOVERY_POINT_CHECKPOINT,
+} from '../storage/file-names.ts'
 import type { FileSystem } from '../types.ts'
 import { closestName } from '../util/closest-name.ts'
 import type { CommandContext } from './command.ts'
@@ -16,11 +23,14 @@ export type RawLog = Log<RawTopics>
 
 type Needs = Pick<CommandContext, 'options' | 'fileSystem' | 'clock'>
 
+/** One of them is in every data directory, also in one without topics, and in one whose maker was killed. */
+const DATA_FILES = [METADATA_FILE, OWN_LOCK, CLEAN_MARKER, RECOVERY_POINT_CHECKPOINT]
+
 /** What `--dir` names, which has to be a data directory: nothing is made where it is none. */
 export async function dataDirectory({ options, fileSystem }: Needs): Promise<string> {
   const directory = options.needed('dir', 'DIR')
   const names = await namesIn(fileSystem, directory)
-  if (names.includes(METADATA_FILE)) return directory
+  if (DATA_FILES.some((name) => names.includes(name))) return directory
   for (const name of names) {
     if (directoryKind(name) === 'partition' && (await isDirectory(fileSystem, directory, name))) {
       return directory

@@ -225,6 +225,31 @@ suite('produce without its topic', () => {
     )
   })
 
+  test('makes nothing for a name that no topic can have', async () => {
+    const made = logAndCommands()
+    const { exitCode, stderr } = await made.run(['produce', 'a topic', '--create'], {
+      input: inputOf('a'),
+    })
+    assert.deepEqual([exitCode, await made.fileSystem.stat('/data')], [2, undefined])
+    assert.match(stderr, /^brokerless: produce: topic name "a topic": only /)
+  })
+
+  test('knows a data directory that has no topic yet, also where its maker was killed', async () => {
+    const made = logAndCommands()
+    await made.fill({}, async () => {
+      const killed = (await made.place.killed()).fileSystem
+      const { exitCode, stdout } = await made.run(['topics', '--json'], { fileSystem: killed })
+      assert.deepEqual([exitCode, stdout], [0, '[]\n'])
+    })
+    assert.equal((await made.run(['topics'])).exitCode, 0)
+    const args = ['produce', '__consumer_offsets', '--create']
+    assert.match((await made.run(args)).stderr, /__consumer_offsets cannot be created/)
+    const { exitCode, stderr } = await made.run(['produce', 't', '--create'], {
+      input: inputOf('a'),
+    })
+    assert.equal(exitCode, 0, stderr)
+  })
+
   test('makes nothing in a directory that is something else', async () => {
     const made = logAndCommands()
     await made.fileSystem.mkdir('/data/photos')

@@ -1,5 +1,6 @@
 import type { Durability, ProduceOptions, TopicDescription } from '../../index.ts'
 import { COMPRESSION_TYPES, resolveProduceOptions } from '../../options.ts'
+import { checkTopicName } from '../../storage/file-names.ts'
 import type { Command, CommandContext } from '../command.ts'
 import { EXIT_OK, messageOf, Trouble, UsageError } from '../errors.ts'
 import { BREAK_LOCK_OPTION, DIR_OPTION } from '../help.ts'
@@ -90,7 +91,7 @@ export const produce: Command = {
 async function run(context: CommandContext): Promise<number> {
   const { operands, signal } = context
   const [topic = ''] = operands
-  const request = requestOf(context)
+  const request = requestOf(context, topic)
   await using log = await openFor(context, topic)
   const description = await topicToFill(context, log, topic)
   const { partitions } = description
@@ -130,8 +131,8 @@ interface Request {
   parserFor(topic: TopicDescription): RecordParser
 }
 
-/** What is wrong with the options is told before anything is opened. */
-function requestOf({ options }: CommandContext): Request {
+/** What is wrong with the command line is told before anything is opened, or made. */
+function requestOf({ options }: CommandContext, topic: string): Request {
   const delimiter = textOption(options, 'delimiter') ?? Buffer.from('\n')
   const separator = textOption(options, 'key-separator')
   const key = options.text('key')
@@ -142,6 +143,7 @@ function requestOf({ options }: CommandContext): Request {
   if (separator !== undefined && key !== undefined) {
     throw new UsageError('produce: --key and --key-separator are both given; one is allowed')
   }
+  if (options.flag('create')) refuseName(topic)
   options.choice('values', SERIALIZERS)
   options.integer('partitions', 1)
   for (const name of ['partitions', 'values']) {
@@ -163,6 +165,15 @@ function requestOf({ options }: CommandContext): Request {
       if (isJson) return jsonParser(rule)
       return lineParser(rule, separator, key === undefined ? null : Buffer.from(key))
     },
+  }
+}
+
+/** Of a topic that is to be made. */
+function refuseName(topic: string): void {
+  try {
+    checkTopicName(topic)
+  } catch (error) {
+    throw new UsageError(`produce: ${messageOf(error)}`, { cause: error })
   }
 }
 
