@@ -12,7 +12,7 @@ import type { ReadHeaders } from '../types.ts'
 import { deleteHorizonOf, lastSequenceOf, markerName, timestampTypeOf } from './dump-json.ts'
 import type { ValueFormat } from './record-format.ts'
 import { counted, printable, sizeText, timeText } from './text.ts'
-import { jsonValueOf, textOf } from './value-text.ts'
+import { shownAsJson, textOf } from './value-text.ts'
 
 export interface DumpTextOptions extends ValueFormat {
   /** Path of the file, for what is told of places in it. */
@@ -112,7 +112,7 @@ function recordText(record: DumpedRecord, options: DumpTextOptions): string {
 
 function valueText(value: Buffer | null, { serializer, isRaw, most }: DumpTextOptions): string {
   if (value === null || isRaw) return bytesText(value, most)
-  const { json } = jsonValueOf(serializer, value)
+  const json = shownAsJson(serializer, value)
   if (json === undefined || serializer.name === 'bytes') return bytesText(value, most)
   return cut(printable(JSON.stringify(json)), most)
 }

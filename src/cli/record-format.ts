@@ -2,7 +2,7 @@
 import type { LogRecord, ReadHeaders, Serializer } from '../index.ts'
 import type { Output } from './output.ts'
 import { printableText, unescaped } from './text.ts'
-import { jsonValueOf, textOf } from './value-text.ts'
+import { jsonValueOf, shownAsJson, textOf } from './value-text.ts'
 
 export type RawRecord = LogRecord<Buffer, Buffer>
 export type RecordWriter = (record: RawRecord, output: Output) => void
@@ -37,12 +37,10 @@ function valueWriter(format: ValueFormat, delimiter: string): RecordWriter {
 function valueChunk(value: Buffer, format: ValueFormat, isTerminal: boolean): string | Uint8Array {
   const { serializer, isRaw } = format
   if (isRaw) return value
-  const { json } = serializer.name === 'msgpack' ? jsonValueOf(serializer, value) : NO_JSON
+  const json = serializer.name === 'msgpack' ? shownAsJson(serializer, value) : undefined
   const chunk = json === undefined ? value : JSON.stringify(json)
   return isTerminal ? printableText(chunk.toString()) : chunk
 }
-
-const NO_JSON = { json: undefined }
 
 // ------------------------------------------------------------------------------------------ json
 

@@ -23,7 +23,7 @@ export type RecordParser = (line: Buffer) => RawRecordToProduce
 
 // ----------------------------------------------------------------------------------- plain lines
 
-/** The line is the value: text or bytes as they are, JSON where values are JSON or MessagePack. */
+/** The line is the value: text, JSON or bytes as they are, and MessagePack of JSON. */
 export function lineParser(
   rule: RecordRule,
   keySeparator: Buffer | undefined,
@@ -53,7 +53,10 @@ function valueOfLine({ topic, serializer }: RecordRule, line: Buffer): Uint8Arra
   const text = textOf(line)
   if (text === undefined) throw new TypeError(`it is no UTF-8, and values of ${topic} are no bytes`)
   if (serializer.name === 'string') return line
-  return serialized(serializer, parsedJson(text))
+  const value = parsedJson(text)
+  // Its numbers may have more digits than JavaScript's.
+  if (serializer.name === 'json' && value !== null) return Buffer.from(text.trim())
+  return serialized(serializer, value)
 }
 
 // ------------------------------------------------------------------------------------ JSON lines

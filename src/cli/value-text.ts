@@ -18,13 +18,26 @@ export function serializerNamed(name: string): Serializer {
 export interface JsonValue {
   /** Undefined: there is no JSON for it. */
   readonly json: unknown
-  /** Serialized again it is the same value. */
+  /** Serialized again it is the same bytes. */
   readonly isExact: boolean
 }
 
-/** What JSON shows of a stored value, which is not null. */
+/** What JSON shows of a stored value, which is not null; undefined: there is none for it. */
+export function shownAsJson(serializer: Serializer, stored: Buffer): unknown {
+  return converted(serializer, stored).json
+}
+
+/** As `shownAsJson`, and whether it is all that has to be kept. */
 export function jsonValueOf(serializer: Serializer, stored: Buffer): JsonValue {
-  if (serializer.name === 'bytes' || serializer.name === 'string') {
+  const { json, isExact } = converted(serializer, stored)
+  if (!isExact || isText(serializer)) return { json, isExact }
+  // Numbers have more digits than JavaScript's, and texts of JSON more than one form.
+  return { json, isExact: stored.equals(serializer.serialize(json)) }
+}
+
+/** `isExact`: JSON has the value as it was read. */
+function converted(serializer: Serializer, stored: Buffer): JsonValue {
+  if (isText(serializer)) {
     const text = textOf(stored)
     return { json: text, isExact: text !== undefined }
   }
@@ -34,10 +47,14 @@ export function jsonValueOf(serializer: Serializer, stored: Buffer): JsonValue {
   } catch {
     return { json: undefined, isExact: false }
   }
-  // As the value itself null is a tombstone.
   const conversion = new Conversion()
-  const converted = conversion.convert(value)
-  return { json: converted, isExact: conversion.isExact && value !== null }
+  const json = conversion.convert(value)
+  // As the value itself null is a tombstone.
+  return { json, isExact: conversion.isExact && value !== null }
+}
+
+function isText({ name }: Serializer): boolean {
+  return name === 'bytes' || name === 'string'
 }
 
 /** Undefined for what is no UTF-8. */

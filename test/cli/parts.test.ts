@@ -109,7 +109,8 @@ suite('a plain line', () => {
     assert.deepEqual(parse('of-their-own', binary).value, binary)
     assert.deepEqual(parse('string', 'ä').value, Buffer.from('ä'))
     assert.deepEqual(parse('string', '').value, Buffer.alloc(0))
-    assert.deepEqual(parse('json', ' {"a": 1} ').value, Buffer.from('{"a":1}'))
+    const json = '{"a": 1.0, "a": 12345678901234567890, "b": "\\u00e4"}'
+    assert.deepEqual(parse('json', ` ${json}\r`).value, Buffer.from(json), 'not a digit is lost')
     assert.deepEqual(
       Buffer.from(parse('msgpack', '{"a":1}').value ?? []),
       Buffer.from(msgpack.serialize({ a: 1 })),
@@ -323,6 +324,24 @@ suite('a stored value as JSON', () => {
     assert.deepEqual(shown('json', Buffer.from('{"a":1}')), { json: { a: 1 }, isExact: true })
     assert.deepEqual(shown('string', Buffer.from('ä')), { json: 'ä', isExact: true })
     assert.deepEqual(shown('of-their-own', Buffer.from('ä')), { json: 'ä', isExact: true })
+  })
+
+  test('is not exact where serializing it again gives other bytes', () => {
+    const texts = [
+      '12345678901234567890',
+      '1.0',
+      '1e400',
+      '-0',
+      '{"a":1,"a":2}',
+      '{"a": 1}',
+      '"\\/"',
+    ]
+    for (const text of texts) {
+      const expected = { json: JSON.parse(text), isExact: false }
+      assert.deepEqual(shown('json', Buffer.from(text)), expected, text)
+    }
+    const one = Buffer.from([0xcb, 0x3f, 0xf0, 0, 0, 0, 0, 0, 0])
+    assert.deepEqual(shown('msgpack', one), { json: 1, isExact: false })
   })
 
   test('is shown all the same where JSON has less than MessagePack', () => {

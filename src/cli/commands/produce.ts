@@ -26,7 +26,7 @@ export const produce: Command = {
   usage: 'TOPIC --dir DIR [options]',
   operands: { least: 1, most: 1 },
   details: [
-    'Each line is the value of a record: text or bytes as they are, JSON where the values of the topic are json or msgpack. With --json each line is an object with value, and where wanted key, headers, timestamp (milliseconds or ISO 8601) and partition, as `cat --json` prints it; keyBase64 and valueBase64 give stored bytes, { "base64": ... } those of a header; topic and offset are passed over; a null value is a tombstone.',
+    'Each line is the value of a record: text, bytes or JSON as it stands, and JSON where the values of the topic are msgpack. With --json each line is an object with value, and where wanted key, headers, timestamp (milliseconds or ISO 8601) and partition, as `cat --json` prints it; keyBase64 and valueBase64 give stored bytes, { "base64": ... } those of a header; topic and offset are passed over; a null value is a tombstone.',
     'At a line that is no record it ends: the lines before it have been appended, none behind it. How many were appended is told on standard error, with --json as a document on standard output. At Ctrl-C the lines that were read are appended.',
   ],
   options: [
