@@ -13,18 +13,17 @@ import { MemoryCache } from '../storage/memory-cache.ts'
 import type { PartitionLog } from '../storage/partition-log.ts'
 import { PendingRoom } from '../storage/pending-room.ts'
 import { ChunkPool } from '../storage/tail.ts'
-import { unknownTopic } from '../topics/produce.ts'
 import type { StoredTopic } from '../topics/stored-topic.ts'
 import type { ResolvedDeclaration } from '../topics/topic-definition.ts'
 import { TopicStore } from '../topics/topic-store.ts'
 import type { Clock, FileSystem, ResetOffset } from '../types.ts'
 import { asError, isDiskFull } from '../util/error-code.ts'
-import { Mutex } from '../util/mutex.ts'
 import { nextTurn, turnIsLong } from '../util/turn.ts'
 import { Background } from './background.ts'
 import { Compaction } from './compaction.ts'
 import type { DataDirectory } from './data-directory.ts'
 import { GroupOffsets } from './group-offsets.ts'
+import { LogStarts } from './log-starts.ts'
 import type { TopicFiles } from './topic-files.ts'
 import { metadataError, TopicRegistry } from './topic-registry.ts'
 
@@ -64,7 +63,7 @@ export class LogCore {
   readonly #flusher: Flusher
   readonly #background: Background
   readonly #fileSystem: FileSystem
-  readonly #logStartMoves = new Mutex()
+  readonly #logStarts: LogStarts
   #isClosing = false
   /** Every partition that was there has been opened. */
   #areOpen = false
@@ -110,6 +109,13 @@ export class LogCore {
         this.compaction.forget(names)
         await data.forget(names)
       },
+    })
+    this.#logStarts = new LogStarts({
+      topics: this.topics,
+      write: (starts) =>
+        data.writeLogStarts(starts).catch((error: unknown) => {
+          throw this.#refused('log-start-offset-checkpoint', error)
+        }),
     })
     this.groups = new GroupOffsets({
       topics: this.topics,
@@ -164,32 +170,9 @@ export class LogCore {
       )
   }
 
-  /**
-   * Moves a partition's log start and deletes the segments below it. The checkpoint is the commit point; the start moves in memory
-   * before the next checkpoint is written, so that none goes back behind another. Of a topic that is deleted meanwhile nothing is
-   * written any more: the deletion takes it out of the checkpoint, once, and the next topic of that name must not begin there.
-   */
-  async deleteRecords(log: PartitionLog, before: number): Promise<void> {
-    try {
-      await this.#logStartMoves.run(() => this.#moveLogStart(log, before))
-      await orRefused(log.name, log.deleteSegmentsBelow(before))
-    } catch (error) {
-      throw this.topics.isThere(log) ? error : unknownTopic(log.topic)
-    }
-  }
-
-  async #moveLogStart(log: PartitionLog, before: number): Promise<void> {
-    if (before <= log.logStartOffset) return
-    const starts = (): Map<string, number> => {
-      const known = this.#logStarts()
-      return this.topics.isThere(log) ? known.set(log.name, before) : known
-    }
-    try {
-      await this.#data.writeLogStarts(starts)
-    } catch (error) {
-      throw this.#refused('log-start-offset-checkpoint', error)
-    }
-    log.moveLogStart(before)
+  /** See `LogStarts.deleteBelow`. */
+  deleteRecords(log: PartitionLog, before: number): Promise<void> {
+    return this.#logStarts.deleteBelow(log, before)
   }
 
   /** Syncs all that is written, and writes the recovery points. */
@@ -215,10 +198,10 @@ export class LogCore {
     for (const partition of this.topics.partitions()) {
       if (this.#isClosing || partition.failure !== undefined) continue
       try {
-        deleted += await orRefused(partition.name, applyRetention(partition, this.environment))
+        deleted += await applyRetention(partition, this.environment)
       } catch (error) {
         // Of a topic that was deleted meanwhile there is nothing to keep.
-        if (this.topics.isThere(partition)) failures.push(error)
+        if (this.topics.isThere(partition)) failures.push(metadataError(partition.name, error))
       }
     }
     if (failures.length > 0) throw failures[0]
@@ -271,7 +254,7 @@ export class LogCore {
 
   async #markClean(): Promise<void> {
     await this.#data.writeRecoveryPoints(() => this.#recoveryPoints())
-    await this.#data.writeLogStarts(() => this.#logStarts())
+    await this.#data.writeLogStarts(() => this.#logStarts.all())
     await this.#data.writeMarker()
   }
 
@@ -297,15 +280,6 @@ export class LogCore {
 
   #recoveryPoints(): Map<string, number> {
     return new Map(this.topics.partitions().map((each) => [each.name, each.syncedOffset]))
-  }
-
-  /** Where a segment begins as well, unlike Kafka: a power cut may bring the files below back. */
-  #logStarts(): Map<string, number> {
-    const starts = new Map<string, number>()
-    for (const { name, logStartOffset } of this.topics.partitions()) {
-      if (logStartOffset > 0) starts.set(name, logStartOffset)
-    }
-    return starts
   }
 
   #refused(what: string, error: unknown): LogError {
@@ -379,15 +353,6 @@ function closeError(failure: Error): LogError {
   const code = isDiskFull(failure) ? 'DISK_FULL' : 'STORAGE_FAILED'
   const message = `the log could not be closed cleanly (${failure.message}); the next open recovers it`
   return new LogError(code, message, { cause: failure })
-}
-
-/** Deletions that the disk refused: what is left of them the next open finishes. */
-async function orRefused<T>(what: string, work: Promise<T>): Promise<T> {
-  try {
-    return await work
-  } catch (error) {
-    throw metadataError(what, error)
-  }
 }
 
 async function failureOf(work: Promise<unknown>): Promise<Error | undefined> {
