@@ -351,7 +351,10 @@ export class Log<T extends object = AnyTopics> extends EventEmitter<LogEvents> {
    * Compacts a topic now; otherwise done in the background where it is worth it. Answers with what was done, a partition at a time. Rejects
    * with a `TypeError` where its `cleanupPolicy` is `'delete'`, with `DISK_FULL` or `COMPACTION_FAILED`; a close ends it with `CLOSED`.
    */
-  async compact(topic: TopicName<T>, options?: CompactOptions): Promise<PartitionCompaction[]> {
+  async compact(
+    topic: TopicName<T> | typeof OFFSETS_TOPIC,
+    options?: CompactOptions,
+  ): Promise<PartitionCompaction[]> {
     this.#requireWritable()
     const resolved = resolveCompactOptions(options)
     // A close does not wait for it to come to its end.

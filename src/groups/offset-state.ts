@@ -4,18 +4,12 @@
  * Rule of precedence, Kafka's own (`OffsetMetadataManager.replay`): the record with the greatest offset wins, and a
  * record of a transaction counts at its own offset, not at its marker's. A tombstone also drops what undecided
  * transactions hold for its key.
- *
- * A record that repeats a key's value byte for byte does not make the value newer: it keeps the offset of its first
- * writing (`sinceOffset`) against records of transactions. So rewriting what is live changes nothing.
  */
 import { MalformedBytesError } from './byte-reader.ts'
 import type { DecodedKey } from './offset-format.ts'
 import { decodeKey, decodeOffsetValue } from './offset-format.ts'
 import type { ScannedRecord, TransactionProducer } from './offsets-partition.ts'
 import type { CommittedOffset } from './types.ts'
-
-/** Length, attributes, deltas and header count of a small record. */
-const RECORD_OVERHEAD_BYTES = 10
 
 export interface StoredRecord {
   readonly key: Buffer
@@ -28,13 +22,12 @@ export interface StoredRecord {
 /** The live record of a key. */
 export interface Slot {
   readonly key: Buffer
+  /** Keys of another version that mean the same: compaction does not know it, and a deletion has to name them all. */
+  readonly otherKeys: readonly Buffer[]
   readonly value: Buffer
   readonly timestamp: number
   readonly decodedKey: DecodedKey
-  /** Of the latest record with this value. */
   readonly offset: number
-  /** Of the first record with this value. */
-  readonly sinceOffset: number
   /** Undefined where the value is no committed offset. */
   readonly committed: CommittedOffset | undefined
 }
@@ -49,24 +42,12 @@ interface PendingRecord extends StoredRecord {
   readonly offset: number
 }
 
-export interface UndecidedTransaction extends TransactionProducer {
-  readonly records: readonly StoredRecord[]
-}
-
-interface Transaction {
-  producerEpoch: number
-  /** By key, in the order of their offsets; the last one of a key counts. */
-  readonly records: Map<string, PendingRecord>
-}
+/** The records of one transaction by key; the last one of a key counts. */
+type Transaction = Map<string, PendingRecord>
 
 interface MutableGroup {
   readonly offsets: Map<string, Slot>
   metadata: Slot | undefined
-}
-
-interface RemovedKey {
-  readonly key: Buffer
-  readonly offset: number
 }
 
 export class OffsetState {
@@ -74,19 +55,7 @@ export class OffsetState {
   readonly #groups = new Map<string, MutableGroup>()
   /** By producer id. */
   readonly #undecided = new Map<number, Transaction>()
-  /** Keys whose deleted records may still be in the log. */
-  readonly #removed = new Map<string, RemovedKey>()
-  #liveBytes = 0
   #keylessRecords = 0
-
-  /** About the bytes that the live records take in a log, those of undecided transactions included. */
-  get liveBytes(): number {
-    return this.#liveBytes
-  }
-
-  get hasUndecided(): boolean {
-    return this.#undecided.size > 0
-  }
 
   /** Records that cannot be read: kept in the log where they have a key, never served. */
   countMalformed(): number {
@@ -126,77 +95,18 @@ export class OffsetState {
     this.#apply(slotId(key, decodeKey(key)), { key, value, timestamp, offset })
   }
 
-  /**
-   * A tombstone for every key that was deleted and whose records may still be in the log, save those for which a
-   * transaction is undecided: a new tombstone would drop what it holds.
-   */
-  tombstones(timestamp: number): StoredRecord[] {
-    const tombstones: StoredRecord[] = []
-    for (const [id, { key }] of this.#removed) {
-      if (!this.#isPending(id)) tombstones.push({ key, value: null, timestamp })
-    }
-    return tombstones
-  }
-
-  /** The log has nothing below `offset` any more. */
-  forgetRemovedBelow(offset: number): void {
-    for (const [id, removed] of this.#removed) {
-      if (removed.offset < offset) this.#removed.delete(id)
-    }
-  }
-
-  /** What undecided transactions would still change if they were committed; the rest is dropped. */
-  undecided(): UndecidedTransaction[] {
-    const transactions: UndecidedTransaction[] = []
-    for (const [producerId, transaction] of this.#undecided) {
-      for (const [id, record] of transaction.records) {
-        if (this.#isSuperseded(id, record)) this.#dropPending(transaction, id)
-      }
-      const { producerEpoch, records } = transaction
-      if (records.size === 0) this.#undecided.delete(producerId)
-      else transactions.push({ producerId, producerEpoch, records: [...records.values()] })
-    }
-    return transactions
-  }
-
-  #addPending(producer: TransactionProducer, record: PendingRecord): void {
-    let transaction = this.#undecided.get(producer.producerId)
-    if (transaction === undefined) {
-      transaction = { producerEpoch: producer.producerEpoch, records: new Map() }
-      this.#undecided.set(producer.producerId, transaction)
-    }
-    transaction.producerEpoch = producer.producerEpoch
-    const id = slotId(record.key, decodeKey(record.key))
-    this.#dropPending(transaction, id)
-    transaction.records.set(id, record)
-    this.#liveBytes += recordBytes(record)
-  }
-
-  #dropPending(transaction: Transaction, id: string): void {
-    const record = transaction.records.get(id)
-    if (record === undefined) return
-    transaction.records.delete(id)
-    this.#liveBytes -= recordBytes(record)
+  #addPending({ producerId }: TransactionProducer, record: PendingRecord): void {
+    const transaction: Transaction = this.#undecided.get(producerId) ?? new Map()
+    this.#undecided.set(producerId, transaction)
+    transaction.set(slotId(record.key, decodeKey(record.key)), record)
   }
 
   #endTransaction(producerId: number, outcome: 'commit' | 'abort'): void {
     const transaction = this.#undecided.get(producerId)
     if (transaction === undefined) return
     this.#undecided.delete(producerId)
-    for (const [id, record] of transaction.records) {
-      this.#liveBytes -= recordBytes(record)
-      if (outcome === 'commit' && !this.#isSuperseded(id, record)) this.#write(id, record)
-    }
-  }
-
-  #isPending(id: string): boolean {
-    for (const { records } of this.#undecided.values()) if (records.has(id)) return true
-    return false
-  }
-
-  #isSuperseded(id: string, record: PendingRecord): boolean {
-    const slot = this.#slots.get(id)
-    return slot !== undefined && slot.sinceOffset > record.offset
+    if (outcome === 'abort') return
+    for (const [id, record] of transaction) this.#apply(id, record)
   }
 
   /** A record outside transactions. Acknowledgements of concurrent appends may come in another order than the log's. */
@@ -205,29 +115,19 @@ export class OffsetState {
     if (current === undefined || current.offset < record.offset) this.#write(id, record)
   }
 
-  #write(id: string, record: PendingRecord): void {
-    const { key, value, timestamp } = record
-    const current = this.#slots.get(id)
+  #write(id: string, { key, value, timestamp, offset }: PendingRecord): void {
     if (value === null) {
-      this.#remove(id, key, record.offset)
-      return
-    }
-    const offset = Math.max(record.offset, current?.offset ?? -1)
-    if (current !== undefined && value.equals(current.value)) {
-      this.#set(id, { ...current, timestamp, offset })
+      this.#remove(id, offset)
       return
     }
     const decodedKey = decodeKey(key)
     const committed = decodedKey.kind === 'offset' ? readOffsetValue(value) : undefined
-    const sinceOffset = record.offset
-    this.#set(id, { key, value, timestamp, decodedKey, offset, sinceOffset, committed })
+    const otherKeys = otherKeysOf(this.#slots.get(id), key)
+    this.#set(id, { key, otherKeys, value, timestamp, decodedKey, offset, committed })
   }
 
   #set(id: string, slot: Slot): void {
-    const previous = this.#slots.get(id)
-    this.#liveBytes += recordBytes(slot) - (previous === undefined ? 0 : recordBytes(previous))
     this.#slots.set(id, slot)
-    this.#removed.delete(id)
     const { decodedKey } = slot
     if (decodedKey.kind === 'unknown') return
     let group = this.#groups.get(decodedKey.group)
@@ -239,16 +139,14 @@ export class OffsetState {
     else group.offsets.set(partitionId(decodedKey.topic, decodedKey.partition), slot)
   }
 
-  #remove(id: string, key: Buffer, offset: number): void {
+  #remove(id: string, offset: number): void {
     for (const transaction of this.#undecided.values()) {
-      const pending = transaction.records.get(id)
-      if (pending !== undefined && pending.offset < offset) this.#dropPending(transaction, id)
+      const pending = transaction.get(id)
+      if (pending !== undefined && pending.offset < offset) transaction.delete(id)
     }
     const slot = this.#slots.get(id)
     if (slot === undefined) return
     this.#slots.delete(id)
-    this.#removed.set(id, { key, offset })
-    this.#liveBytes -= recordBytes(slot)
     const { decodedKey } = slot
     if (decodedKey.kind === 'unknown') return
     const group = this.#groups.get(decodedKey.group)
@@ -288,8 +186,11 @@ function readOffsetValue(value: Buffer): CommittedOffset | undefined {
   }
 }
 
-function recordBytes(record: StoredRecord): number {
-  return RECORD_OVERHEAD_BYTES + record.key.length + (record.value?.length ?? 0)
+const NO_KEYS: readonly Buffer[] = []
+
+function otherKeysOf(slot: Slot | undefined, key: Buffer): readonly Buffer[] {
+  if (slot === undefined || (slot.key.equals(key) && slot.otherKeys.length === 0)) return NO_KEYS
+  return [slot.key, ...slot.otherKeys].filter((each) => !each.equals(key))
 }
 
 /** Of its own memory: a small view on a shared slab would keep all of the slab. */

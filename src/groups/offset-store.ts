@@ -27,19 +27,10 @@ import type {
 
 export const OFFSETS_TOPIC = '__consumer_offsets'
 
-const CLEAN_UP_MIN_BYTES = 1024 * 1024
-const CLEAN_UP_RATIO = 10
-
 export interface OffsetStoreOptions {
   /** All partitions of `__consumer_offsets`, in order; a group's is chosen by its hash. At least one. */
   readonly partitions: readonly OffsetsPartition[]
   readonly clock: Clock
-  /** Told of a clean-up that failed in the background; commits go on as long as the log takes them. */
-  readonly onError: (error: Error) => void
-  /** A partition's log is cleaned up when it is larger than this, in bytes … Default 1 MiB. */
-  readonly cleanUpMinBytes?: number
-  /** … and larger than this many times its live records. Default 10. */
-  readonly cleanUpRatio?: number
 }
 
 /** What `clampTo` did. */
@@ -54,12 +45,9 @@ export class OffsetStore {
   readonly #partitions: readonly StoredOffsets[]
 
   private constructor(options: OffsetStoreOptions) {
-    const { partitions, clock, onError } = options
-    const { cleanUpMinBytes = CLEAN_UP_MIN_BYTES, cleanUpRatio = CLEAN_UP_RATIO } = options
+    const { partitions, clock } = options
     this.#clock = clock
-    this.#partitions = partitions.map(
-      (log) => new StoredOffsets(log, { clock, onError, cleanUpMinBytes, cleanUpRatio }),
-    )
+    this.#partitions = partitions.map((log) => new StoredOffsets(log))
   }
 
   /** Reads all partitions, each in one pass. */
@@ -123,7 +111,7 @@ export class OffsetStore {
   /** Deletes its offsets and its metadata. `UNKNOWN_GROUP` where there is none. */
   async deleteGroup(group: string, durability?: Durability): Promise<void> {
     await this.#change(group, durability, (slots) => {
-      const tombstones = Array.from(slots.offsets.values(), (slot) => this.#tombstone(slot))
+      const tombstones = [...slots.offsets.values()].flatMap((slot) => this.#tombstones(slot))
       // Metadata goes last, so that the group is still known while any of its offsets is; and also where there is none, for to a
       // broker that replays them the tombstones of offsets alone leave a group.
       const key = slots.metadata?.key ?? encodeGroupKey(group)
@@ -140,7 +128,7 @@ export class OffsetStore {
     await this.#change(group, durability, (slots) =>
       partitions.flatMap(({ topic, partition }) => {
         const slot = slots.offsets.get(partitionId(topic, partition))
-        return slot === undefined ? [] : [this.#tombstone(slot)]
+        return slot === undefined ? [] : this.#tombstones(slot)
       }),
     )
   }
@@ -153,7 +141,7 @@ export class OffsetStore {
           const slots = [...partition.state.slots()]
           return slots
             .filter((slot) => topicOf(slot) === topic)
-            .map((slot) => this.#tombstone(slot))
+            .flatMap((slot) => this.#tombstones(slot))
         }, durability),
       ),
     )
@@ -195,11 +183,6 @@ export class OffsetStore {
     for (const partition of this.#partitions) await partition.settle()
   }
 
-  /** Resolves when no clean-up is under way; to be awaited before the partitions are closed. */
-  async idle(): Promise<void> {
-    for (const partition of this.#partitions) await partition.idle()
-  }
-
   #of(group: string): StoredOffsets {
     const number = offsetsPartitionFor(group, this.#partitions.length)
     const partition = this.#partitions[number]
@@ -224,8 +207,9 @@ export class OffsetStore {
     }, durability)
   }
 
-  #tombstone(slot: Slot): StoredRecord {
-    return { key: slot.key, value: null, timestamp: this.#clock.now() }
+  #tombstones({ key, otherKeys }: Slot): StoredRecord[] {
+    const timestamp = this.#clock.now()
+    return [key, ...otherKeys].map((each) => ({ key: each, value: null, timestamp }))
   }
 
   #recordOfReset({ group, topic, partition, to }: ResetOffset): StoredRecord {

@@ -36,10 +36,6 @@ export class OffsetsLog implements OffsetsPartition {
     return this.#log.logEndOffset
   }
 
-  get sizeBytes(): number {
-    return this.#log.knownBytes
-  }
-
   append(records: RecordSet, durability: Durability | undefined): Promise<AppendedRecords> {
     return new Promise((resolve, reject) => {
       const call = new OffsetsCall(durability ?? this.#log.config.durability, resolve, reject)
@@ -47,22 +43,8 @@ export class OffsetsLog implements OffsetsPartition {
     })
   }
 
-  roll(): Promise<number> {
-    return this.#log.rollNow()
-  }
-
-  async flush(): Promise<void> {
-    await this.#log.flush()
-  }
-
-  async deleteSegmentsBelow(offset: number): Promise<void> {
-    await this.#log.deleteSegmentsBelow(offset)
-  }
-
   /** Damaged batches are passed: what can be read of a group's offsets is better than none. */
   async *scan(): AsyncGenerator<ScannedRecord> {
-    // Measured once, so that `sizeBytes` is known from here on.
-    await this.#log.sizeBytes()
     const end = this.#log.logEndOffset
     for (let offset = this.#log.logStartOffset; offset < end; ) {
       const page = await this.#log.read({

@@ -23,12 +23,17 @@ import type { Clock, Durability, ResetOffset, TopicPartition } from '../types.ts
 import { wrongType } from '../util/check.ts'
 import type { TopicRegistry } from './topic-registry.ts'
 
-/** How `__consumer_offsets` is made; an existing directory's partition count rules. */
+/**
+ * How `__consumer_offsets` is made; an existing directory's partition count rules. Its segments are small, since only what is rolled is
+ * compacted, and all of it is read by an open.
+ */
 export const OFFSETS_DECLARATION: ResolvedDeclaration = resolveDeclaration(OFFSETS_TOPIC, {
   key: 'bytes',
   value: 'bytes',
   partitions: 1,
   durability: 'os',
+  cleanupPolicy: 'compact',
+  segmentBytes: 1024 * 1024,
 })
 
 /** What a caller changed about `__consumer_offsets` would lose committed offsets: its partition count says where a group's are. */
@@ -40,8 +45,6 @@ export interface GroupOffsetsOptions {
   readonly topics: TopicRegistry
   readonly clock: Clock
   readonly readOnly: boolean
-  /** Told of a clean-up that failed in the background. */
-  readonly onError: (error: Error) => void
 }
 
 /** Committed offsets and the bookkeeping of groups. `__consumer_offsets` is made at the first commit. */
@@ -205,7 +208,6 @@ export class GroupOffsets {
   async close(): Promise<void> {
     await this.#creating?.catch(() => {})
     if (this.#store?.owesRecords) await this.#store.settle()
-    await this.#store?.idle()
   }
 
   #requirePartitions(partitions: readonly TopicPartition[]): void {
@@ -253,9 +255,9 @@ export class GroupOffsets {
   }
 
   #loadStore(topic: Topic): Promise<OffsetStore> {
-    const { clock, onError } = this.#options
+    const { clock } = this.#options
     const partitions = topic.partitions.map((partition) => new OffsetsLog(partition))
-    return OffsetStore.load({ partitions, clock, onError })
+    return OffsetStore.load({ partitions, clock })
   }
 }
 

@@ -121,7 +121,6 @@ export class LogCore {
       topics: this.topics,
       clock,
       readOnly: options.readOnly,
-      onError: (error) => this.#failedBehind(error),
     })
     this.compaction = new Compaction({
       environment: this.environment,

@@ -193,7 +193,8 @@ class Opening {
         this.#alterations.push({ topic: name, partitions, config })
       }
     }
-    return { changed: [...changed.values()], recreated }
+    const offsets = changed.get(OFFSETS_TOPIC) ?? store.get(OFFSETS_TOPIC)
+    return { changed: [...changed.values(), ...compactedOffsets(offsets, options)], recreated }
   }
 
   async #save(
@@ -269,6 +270,16 @@ class Opening {
       await this.#files.make(topic.name, missing, topic.topicId)
     }
   }
+}
+
+/** What an earlier version has made otherwise is kept small by compaction as well; nobody has to be told. */
+function compactedOffsets(
+  offsets: StoredTopic | undefined,
+  { readOnly }: ResolvedLogOptions,
+): StoredTopic[] {
+  if (offsets === undefined || readOnly) return []
+  const outcome = reconcile(offsets, { ...OFFSETS_DECLARATION, partitions: undefined })
+  return outcome.kind === 'altered' ? [outcome.topic] : []
 }
 
 /** What a broker keeps in `__consumer_offsets` is known, whoever made the directory. */

@@ -19,10 +19,7 @@ async function load(
   partitions: readonly FakeOffsetsPartition[],
   options: Partial<OffsetStoreOptions> = {},
 ): Promise<OffsetStore> {
-  const onError = (error: Error) => {
-    throw error
-  }
-  return OffsetStore.load({ partitions, clock, onError, ...options })
+  return OffsetStore.load({ partitions, clock, ...options })
 }
 
 function stored(group: string, topic: string, partition: number, offset: number): RawRecord {

@@ -1,4 +1,4 @@
-/** The offset store against a Map: commits, deletions, clean-ups, reloads and crashes in any order. */
+/** The offset store against a Map: commits, deletions, reloads and crashes in any order. */
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import fc from 'fast-check'
@@ -18,7 +18,6 @@ type Step =
   | { readonly do: 'removeTopic'; readonly topic: string }
   | { readonly do: 'clampTo'; readonly end: number }
   | { readonly do: 'reload' }
-  | { readonly do: 'idle' }
 
 const TOPICS = ['t', 'u'] as const
 const clock = { now: () => 5, setTimer: () => assert.fail('no timer is needed') }
@@ -40,7 +39,6 @@ const change: fc.Arbitrary<Step> = fc.oneof(
 const pause: fc.Arbitrary<Step> = fc.oneof(
   fc.record({ do: fc.constant('clampTo'), end: fc.nat(30) }),
   fc.constant<Step>({ do: 'reload' }),
-  fc.constant<Step>({ do: 'idle' }),
 )
 const steps = fc.array(
   fc.oneof(
@@ -97,8 +95,6 @@ async function run(store: OffsetStore, step: Step): Promise<void> {
     await store.removeTopic(step.topic)
   } else if (step.do === 'clampTo') {
     await store.clampTo(() => step.end)
-  } else if (step.do === 'idle') {
-    await store.idle()
   }
 }
 
@@ -118,18 +114,14 @@ function contentsOf(store: OffsetStore): Model {
   return contents
 }
 
-async function load(partitions: readonly FakeOffsetsPartition[]): Promise<OffsetStore> {
-  const onError = (error: Error) => {
-    if (!(error instanceof Crash)) throw error
-  }
-  return OffsetStore.load({ partitions, clock, onError, cleanUpMinBytes: 400, cleanUpRatio: 2 })
+function load(partitions: readonly FakeOffsetsPartition[]): Promise<OffsetStore> {
+  return OffsetStore.load({ partitions, clock })
 }
 
 const sorted = (model: Model) => [...model].sort()
 const newFakes = () => [new FakeOffsetsPartition(), new FakeOffsetsPartition()]
 
 test('calls that are not awaited have the effect that they have one after another', async () => {
-  let cleanUps = 0
   await fc.assert(
     fc.asyncProperty(steps, async (all) => {
       let fakes = newFakes()
@@ -138,7 +130,7 @@ test('calls that are not awaited have the effect that they have one after anothe
       let calls: Promise<void>[] = []
       for (const step of all) {
         applyTo(model, step)
-        if (step.do !== 'reload' && step.do !== 'clampTo' && step.do !== 'idle') {
+        if (step.do !== 'reload' && step.do !== 'clampTo') {
           calls.push(run(store, step))
           continue
         }
@@ -147,20 +139,15 @@ test('calls that are not awaited have the effect that they have one after anothe
         await run(store, step)
         assert.deepEqual(sorted(contentsOf(store)), sorted(model))
         if (step.do !== 'reload') continue
-        await store.idle()
-        cleanUps += fakes.filter(({ logStartOffset }) => logStartOffset > 0).length
         fakes = fakes.map((fake) => fake.reopened())
         store = await load(fakes)
       }
       await Promise.all(calls)
-      await store.idle()
-      cleanUps += fakes.filter(({ logStartOffset }) => logStartOffset > 0).length
       assert.deepEqual(sorted(contentsOf(store)), sorted(model))
       assert.deepEqual(sorted(contentsOf(await load(fakes))), sorted(model))
     }),
     { numRuns: 200 },
   )
-  assert.ok(cleanUps > 10, `${cleanUps} clean-ups`)
 })
 
 test('what was acknowledged before the process is killed is there afterwards', async () => {
@@ -181,7 +168,6 @@ test('what was acknowledged before the process is killed is there afterwards', a
         }
         applyTo(model, step)
       }
-      await store.idle()
       const found = sorted(contentsOf(await load(fakes.map((fake) => fake.reopened()))))
       const isEither = [sorted(model), sorted(withLast)].some(
         (expected) => JSON.stringify(expected) === JSON.stringify(found),

@@ -33,12 +33,8 @@ export interface RawRecord {
 export class Crash extends Error {}
 
 export class FakeOffsetsPartition implements OffsetsPartition {
-  appendTransactional?: (
-    records: RecordSet,
-    producer: TransactionProducer,
-  ) => Promise<AppendedRecords>
   logEndOffset = 0
-  /** Appends, rolls, flushes and deletions of single segments so far. */
+  /** Appends so far. */
   operations = 0
   /** The operation with this number, and all after it, fail with a `Crash`. */
   crashAt: number = Number.POSITIVE_INFINITY
@@ -48,15 +44,6 @@ export class FakeOffsetsPartition implements OffsetsPartition {
   readonly appendedCounts: number[] = []
   segments: FakeSegment[] = [{ baseOffset: 0, batches: [] }]
   #held: { readonly durability: Durability; readonly gate: Deferred<void> } | undefined
-
-  constructor(options: { transactional?: boolean } = {}) {
-    if (options.transactional === false) return
-    this.appendTransactional = async (records, producer) => {
-      this.#operation()
-      await Promise.resolve()
-      return this.#add(records, producer, true, 'os')
-    }
-  }
 
   get logStartOffset(): number {
     return this.segments[0]?.baseOffset ?? 0
@@ -93,27 +80,6 @@ export class FakeOffsetsPartition implements OffsetsPartition {
     if (durability === 'disk') this.#sync()
     if (this.#held?.durability === durability) await this.#held.gate.promise
     return appended
-  }
-
-  async roll(): Promise<number> {
-    this.#operation()
-    await Promise.resolve()
-    this.segments.push({ baseOffset: this.logEndOffset, batches: [] })
-    return this.logEndOffset
-  }
-
-  async flush(): Promise<void> {
-    this.#operation()
-    await Promise.resolve()
-    this.#sync()
-  }
-
-  async deleteSegmentsBelow(offset: number): Promise<void> {
-    while ((this.segments[1]?.baseOffset ?? Number.POSITIVE_INFINITY) <= offset) {
-      this.#operation()
-      await Promise.resolve()
-      this.segments.shift()
-    }
   }
 
   async *scan(): AsyncIterable<ScannedRecord> {
@@ -163,7 +129,7 @@ export class FakeOffsetsPartition implements OffsetsPartition {
 
   /** What a new process finds. `keeps` chooses among the unsynced batches, by their position among them. */
   reopened(keeps: (unsynced: number) => boolean = () => true): FakeOffsetsPartition {
-    const copy = new FakeOffsetsPartition({ transactional: this.appendTransactional !== undefined })
+    const copy = new FakeOffsetsPartition()
     copy.logEndOffset = this.logEndOffset
     let unsynced = -1
     copy.segments = this.segments.map(({ baseOffset, batches }) => ({
