@@ -14,6 +14,7 @@ export const COMMANDS: readonly CommandEntry[] = [
   { name: 'produce', load: async () => (await import('./commands/produce.ts')).produce },
   { name: 'groups', load: async () => (await import('./commands/groups.ts')).groups },
   { name: 'offsets', load: async () => (await import('./commands/offsets.ts')).offsets },
+  { name: 'compact', load: async () => (await import('./commands/compact.ts')).compact },
   { name: 'stats', load: async () => (await import('./commands/stats.ts')).stats },
   { name: 'dump', load: async () => (await import('./commands/dump.ts')).dump },
   { name: 'verify', load: async () => (await import('./commands/verify.ts')).verify },

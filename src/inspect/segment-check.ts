@@ -93,11 +93,15 @@ export class SegmentCheck implements LogVisitor {
     const { tell } = this.#expected
     if (this.#gaps > 0) {
       const [firstOffset, lastOffset] = [this.#firstMissing, this.#lastMissing]
-      const message = `${this.#missing} offsets without a record, in ${this.#gaps} gaps`
+      const gaps = this.#gaps === 1 ? 'one gap' : `${this.#gaps} gaps`
+      const message = `${this.#missing} offsets without a record, in ${gaps}`
       tell('gap', message, { firstOffset, lastOffset })
     }
     for (const [message, count] of this.#withoutCodec) {
-      tell('codec-missing', `${message}; the records of ${count} batches were not looked at`)
+      tell(
+        'codec-missing',
+        `${message}; the records of as many batches were not looked at: ${count}`,
+      )
     }
   }
 
