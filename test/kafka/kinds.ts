@@ -134,7 +134,7 @@ export const KINDS: Readonly<Record<string, Kind>> = {
   },
   retained: {
     ...USUAL,
-    declaration: { ...ONE, durability: 'os', retentionBytes: 8192 },
+    declaration: { ...ONE, durability: 'os', retentionBytes: 2048 },
     shorten: async (log) => {
       assert.ok((await log.applyRetention()) > 0, 'there was nothing for retention to do')
     },
