@@ -35,8 +35,9 @@ export class Throttle {
 
   /** Resolves when so many bytes may be read or written. Rejects with the signal's reason once the work is to end. */
   async spend(bytes: number, signal: AbortSignal): Promise<void> {
-    signal.throwIfAborted()
     if (turnIsLong()) await nextTurn()
+    // Also of a signal that was given while it waited: `#sleep` would not hear of it any more.
+    signal.throwIfAborted()
     const now = this.#clock.now()
     // What is on account is bounded: a clock that was set back would make it wait for ever.
     const debtMs = Math.min(Math.max(this.#dueMs - now, 0), SHORTEST_SLEEP_MS)
