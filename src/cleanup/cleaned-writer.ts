@@ -1,14 +1,10 @@
 import type { BatchHeader } from '../codec/batch.ts'
-import {
-  BATCH_HEADER_BYTES,
-  lastOffsetAt,
-  maxTimestampAt,
-  writeBatchHeader,
-} from '../codec/batch.ts'
+import { BATCH_HEADER_BYTES, writeBatchHeader } from '../codec/batch.ts'
 import type { AbortedTransaction } from '../storage/aborted-index.ts'
 import { AbortedIndex } from '../storage/aborted-index.ts'
 import type { ReadPace } from '../storage/batch-cursor.ts'
 import { BatchCursor } from '../storage/batch-cursor.ts'
+import { indexedBatchAt } from '../storage/index-builder.ts'
 import type { Segment } from '../storage/segment.ts'
 import type { FileSystem } from '../types.ts'
 import type { RewrittenBatch } from './batch-rewriter.ts'
@@ -80,8 +76,7 @@ export class CleanedWriter {
     const at = this.#filled
     const buffer = this.#buffer
     const position = this.#position + at
-    const [lastOffset, maxTimestamp] = [lastOffsetAt(buffer, at), maxTimestampAt(buffer, at)]
-    this.segment.appended({ position, sizeBytes, lastOffset, maxTimestamp })
+    this.segment.appended(indexedBatchAt(buffer, at, position))
     this.#filled = at + sizeBytes
   }
 

@@ -2,6 +2,7 @@
  * Indexes against the batches they speak of, in one walk over the segment. What an entry must do is lead no look-up past what it looks for;
  * what Kafka makes is stricter, and an entry that only differs from that is told as `inexact` (the log cleaner of older brokers makes such).
  */
+import type { BatchHeader } from '../codec/batch.ts'
 import { readInt64 } from '../codec/int64.ts'
 import { OffsetIndex } from '../storage/offset-index.ts'
 import { TimeIndex } from '../storage/time-index.ts'
@@ -122,7 +123,10 @@ export class OffsetIndexCheck {
   }
 }
 
-/** `.timeindex`: each entry names the greatest timestamp so far, and the last offset of the first batch that has it. */
+/**
+ * `.timeindex`: each entry names the greatest timestamp so far, and the last offset of the first batch that has it. A batch that the
+ * cleaner has left without records may have an entry, as brokers give it one, and need not.
+ */
 export class TimeIndexCheck {
   readonly #bytes: Buffer
   readonly #entries: number
@@ -151,11 +155,11 @@ export class TimeIndexCheck {
   }
 
   /** Takes the next batch of the segment. */
-  batch(lastOffset: number, maxTimestamp: number): void {
+  batch({ lastOffset, maxTimestamp, count }: BatchHeader): void {
     for (; this.#next < this.#entries && this.#offset() <= lastOffset; this.#next += 1) {
       this.#judge(lastOffset, maxTimestamp)
     }
-    if (maxTimestamp > this.#greatest) this.#greatest = maxTimestamp
+    if (count > 0 && maxTimestamp > this.#greatest) this.#greatest = maxTimestamp
   }
 
   /** Offsets below `end` lie in what is no batch: entries that name them cannot be held to it. */

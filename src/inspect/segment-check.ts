@@ -113,7 +113,7 @@ export class SegmentCheck implements LogVisitor {
     this.#range(header, position)
     this.#epoch(header, position)
     this.#expected.offsetIndex?.batch(position, header.lastOffset)
-    this.#expected.timeIndex?.batch(header.lastOffset, header.maxTimestamp)
+    this.#expected.timeIndex?.batch(header)
     const offsets = header.lastOffset - header.baseOffset + 1
     if (header.count < offsets)
       this.#gap(header.baseOffset, header.lastOffset, offsets - header.count)

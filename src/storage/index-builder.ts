@@ -5,7 +5,11 @@
  * offset and the position where it starts; the time index gets the greatest maxTimestamp so far, this batch included, with the last offset of the
  * batch that has it, if it is above the last such entry. At a roll and at a close the time index gets such an entry once more.
  * The count of bytes starts anew when a segment is opened. Source: Kafka's `LogSegment.append`, `recover` and `onBecomeInactiveSegment`.
+ *
+ * One thing is otherwise than there: a batch that compaction has left without records gives no time entry. Its time is no record's, so a
+ * look-up would find nothing there, and Kafka's own tool finds fault with such an entry.
  */
+import { batchSizeAt, countAt, lastOffsetAt, maxTimestampAt } from '../codec/batch.ts'
 
 /** Takes the entries, with absolute offsets. */
 export interface IndexEntrySink {
@@ -19,11 +23,27 @@ export interface IndexedBatch {
   readonly position: number
   readonly sizeBytes: number
   readonly lastOffset: number
+  /** Of its records; -1: none. */
   readonly maxTimestamp: number
 }
 
 /** "No timestamp": nothing is below it. */
 const NO_TIMESTAMP = -1
+
+/** Of a batch that stands at this position of a .log. */
+export function indexedBatchAt(buffer: Buffer, at: number, position: number): IndexedBatch {
+  return {
+    position,
+    sizeBytes: batchSizeAt(buffer, at),
+    lastOffset: lastOffsetAt(buffer, at),
+    maxTimestamp: recordTimestampAt(buffer, at),
+  }
+}
+
+/** The greatest timestamp of a batch's records; -1 where it has none. */
+export function recordTimestampAt(buffer: Buffer, at: number): number {
+  return countAt(buffer, at) === 0 ? NO_TIMESTAMP : maxTimestampAt(buffer, at)
+}
 
 export class IndexBuilder {
   readonly #indexIntervalBytes: number

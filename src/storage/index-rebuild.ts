@@ -1,13 +1,6 @@
-import {
-  BATCH_HEADER_BYTES,
-  baseOffsetAt,
-  batchSizeAt,
-  checkBatchHeader,
-  lastOffsetAt,
-  maxTimestampAt,
-} from '../codec/batch.ts'
+import { BATCH_HEADER_BYTES, baseOffsetAt, checkBatchHeader } from '../codec/batch.ts'
 import { CorruptLogError } from '../errors.ts'
-import { IndexBuilder } from './index-builder.ts'
+import { IndexBuilder, indexedBatchAt } from './index-builder.ts'
 import type { Segment } from './segment.ts'
 import { findNextBatch, readRange, scanBatches } from './segment-scan.ts'
 
@@ -31,12 +24,7 @@ export async function rebuildIndexes(segment: Segment): Promise<void> {
     const { offsetLimit } = segment
     const range = { from: position, to, nextOffset, crcFrom: Number.POSITIVE_INFINITY, offsetLimit }
     const end = await scanBatches(segment.file, range, (buffer, at, batchPosition) =>
-      builder.batch({
-        position: batchPosition,
-        sizeBytes: batchSizeAt(buffer, at),
-        lastOffset: lastOffsetAt(buffer, at),
-        maxTimestamp: maxTimestampAt(buffer, at),
-      }),
+      builder.batch(indexedBatchAt(buffer, at, batchPosition)),
     )
     nextOffset = end.nextOffset
     position = end.position

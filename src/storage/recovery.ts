@@ -7,10 +7,11 @@
  * before the next append (`repairs`).
  */
 import path from 'node:path'
-import { batchSizeAt, lastOffsetAt, maxTimestampAt } from '../codec/batch.ts'
+import { lastOffsetAt } from '../codec/batch.ts'
 import type { CutTail, DamagedRegion } from '../types.ts'
 import type { StorageEnvironment } from './environment.ts'
 import { regionFileName } from './file-names.ts'
+import { indexedBatchAt } from './index-builder.ts'
 import { rebuildIndexes } from './index-rebuild.ts'
 import type { OffsetsAtOpen } from './log-offsets.ts'
 import type { PartitionListing } from './partition-directory.ts'
@@ -262,12 +263,7 @@ class Recovery {
       nextBaseOffset: segments.after(segment)?.baseOffset,
     }
     const found = await examineSegment(segment, range, (buffer, at, position) => {
-      segment.indexed({
-        position,
-        sizeBytes: batchSizeAt(buffer, at),
-        lastOffset: lastOffsetAt(buffer, at),
-        maxTimestamp: maxTimestampAt(buffer, at),
-      })
+      segment.indexed(indexedBatchAt(buffer, at, position))
       this.#epochs.seen(buffer, at)
       this.#producers.count(buffer, at)
     })

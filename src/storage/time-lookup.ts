@@ -11,6 +11,7 @@ import { BatchFormatError } from '../codec/batch-format-error.ts'
 import { CODEC_NONE } from '../codec/codec-names.ts'
 import type { Codecs } from '../codec/codecs.ts'
 import { CorruptLogError, LogError } from '../errors.ts'
+import { recordTimestampAt } from './index-builder.ts'
 import { rebuildIndexesOnce, seek } from './index-rebuild.ts'
 import type { Segment } from './segment.ts'
 import type { SegmentList } from './segment-list.ts'
@@ -90,9 +91,11 @@ export async function walkFromLastTime(
       offsetLimit: segment.offsetLimit,
     }
     const seen: BatchVisitor = (buffer, at, position) => {
-      const maxTimestamp = maxTimestampAt(buffer, at)
-      if (Number.isSafeInteger(maxTimestamp)) greatest = Math.max(greatest, maxTimestamp)
-      if (lastOffsetAt(buffer, at) === lastOffset) isEntryTrue = maxTimestamp === lastTimestamp
+      const timestamp = recordTimestampAt(buffer, at)
+      if (Number.isSafeInteger(timestamp)) greatest = Math.max(greatest, timestamp)
+      // A broker's entry may be that of a batch without records.
+      const isNamed = lastOffsetAt(buffer, at) === lastOffset
+      if (isNamed) isEntryTrue = maxTimestampAt(buffer, at) === lastTimestamp
       visit(buffer, at, position)
     }
     const end = await scanPassingLost(segment.file, range, segment.lostRegions, seen)
