@@ -68,11 +68,13 @@ export class SegmentChanges {
         return 0
       }
       const { fileSystem } = this.#environment
+      // In one turn: a reader that finds the list as it is from now on must not be led to one of them by what is remembered.
       this.#segments.remove(new Set(gone))
-      this.#hooks.moveLogStart(this.#segments.first.baseOffset)
       // None is opened again by a reader that was under way: its bytes would stay on the disk.
-      for (const segment of gone) await segment.retire()
+      const retired = gone.map((segment) => segment.retire())
       this.#hooks.removed(new Set(gone))
+      this.#hooks.moveLogStart(this.#segments.first.baseOffset)
+      await Promise.all(retired)
       for (const segment of gone) {
         const files = await markDeleted(segment, fileSystem, this.#directory)
         await fileSystem.syncDirectory(this.#directory)

@@ -245,6 +245,29 @@ suite('a page', () => {
       [],
     )
   })
+
+  test('go on behind a segment that is being deleted, at any moment of it', async () => {
+    for (let moment = 0; moment < 30; moment += 1) {
+      const fileSystem = new MemoryFileSystem()
+      const before = await openLog(fileSystem)
+      await appendAll(before, ['a', 'b'])
+      await before.rollNow()
+      await appendAll(before, ['c', 'd'])
+      await before.close()
+      const log = await openLog(fileSystem, { isClean: true })
+      // Where this page ends, the next one begins: the reader need not look for the place.
+      assert.equal((await readPage(log, 0, { maxRecords: 2 })).nextOffset, 2)
+      const deleting = log.deleteSegmentsBelow(2)
+      for (let turn = 0; turn < moment; turn += 1) await undefined
+      const page = await readPage(log, 2, { maxRecords: 2 })
+      assert.deepEqual(
+        recordsOf(page).map(({ value }) => value),
+        ['c', 'd'],
+      )
+      assert.equal(await deleting, 1)
+      await log.close()
+    }
+  })
 })
 
 suite('a wrong index', () => {
