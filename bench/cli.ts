@@ -1,6 +1,6 @@
 // The command line of npm run bench.
 import { parseArgs } from 'node:util'
-import type { ProgramName, Workload } from './trials/types.ts'
+import type { Contender, ProgramName, Workload } from './trials/types.ts'
 import { PROGRAMS } from './trials/types.ts'
 
 export const USAGE = `npm run bench [-- WORKLOAD… [options]]
@@ -49,7 +49,11 @@ export function parseCommand(args: readonly string[], all: readonly Workload[]):
   const isQuick = values.quick
   return {
     help: values.help,
-    workloads: withPrograms(workloadsOf(positionals, all), programs),
+    workloads: withContenders(
+      workloadsOf(positionals, all),
+      ({ program, notInQuick }) => programs.includes(program) && !(isQuick && notInQuick),
+      programs,
+    ),
     isQuick,
     isCold: values.cold,
     repetitions: repetitionsOf(values.repetitions, isQuick),
@@ -90,12 +94,13 @@ function programsOf(list: string | undefined): readonly ProgramName[] {
   })
 }
 
-function withPrograms(
+function withContenders(
   workloads: readonly Workload[],
+  isChosen: (contender: Contender) => boolean | undefined,
   programs: readonly ProgramName[],
 ): readonly Workload[] {
   const chosen = workloads.flatMap((workload) => {
-    const contenders = workload.contenders.filter(({ program }) => programs.includes(program))
+    const contenders = workload.contenders.filter(isChosen)
     return contenders.length === 0 ? [] : { ...workload, contenders }
   })
   if (chosen.length > 0) return chosen

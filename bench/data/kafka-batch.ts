@@ -4,7 +4,7 @@ import { crc32c } from '../../src/codec/crc32c.ts'
 import type { BenchRecord, Dataset } from './records.ts'
 import { touch } from './records.ts'
 
-const HEADER_BYTES = 61
+export const HEADER_BYTES = 61
 const CRC_FROM = 21
 /** A record is at most this much longer than its key and value. */
 const RECORD_OVERHEAD_BYTES = 16

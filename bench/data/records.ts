@@ -1,5 +1,6 @@
 // The records of the workloads: the same bytes for every program, drawn from one seed.
 import type { Parameters } from '../trials/types.ts'
+import { flightRecords } from './flights.ts'
 
 export interface BenchRecord {
   /** Null where the workload's records have no key. */
@@ -7,7 +8,7 @@ export interface BenchRecord {
   readonly value: Buffer
 }
 
-type Shape = Pick<Parameters, 'batchRecords' | 'keyBytes' | 'valueBytes'>
+type Shape = Pick<Parameters, 'batchRecords' | 'keyBytes' | 'valueBytes' | 'content'>
 
 /** So many different batches, in turn: few enough that they do not count as the programs' memory. */
 const DISTINCT_BATCHES = 20
@@ -31,6 +32,16 @@ function seededBytes(length: number): Buffer {
   return bytes
 }
 
+function seededRecords(count: number, keyBytes: number, valueBytes: number): BenchRecord[] {
+  const recordBytes = keyBytes + valueBytes
+  const bytes = seededBytes(count * recordBytes)
+  return Array.from({ length: count }, (_, index) => {
+    const at = index * recordBytes
+    const key = keyBytes > 0 ? bytes.subarray(at, at + keyBytes) : null
+    return { key, value: bytes.subarray(at + keyBytes, at + recordBytes) }
+  })
+}
+
 /** The records of a workload by their offset. */
 export class Dataset {
   readonly batches: readonly (readonly BenchRecord[])[]
@@ -39,19 +50,17 @@ export class Dataset {
   readonly #keyStarts: Uint32Array
   readonly #keyBytes: number
 
-  constructor({ batchRecords, keyBytes, valueBytes }: Shape) {
-    const recordBytes = keyBytes + valueBytes
+  constructor({ batchRecords, keyBytes, valueBytes, content }: Shape) {
     // A workload of single records still has many different ones.
     const distinct = Math.max(DISTINCT_BATCHES, Math.ceil(1000 / batchRecords))
-    const bytes = seededBytes(distinct * batchRecords * recordBytes)
+    const count = distinct * batchRecords
+    this.#records =
+      content === 'flights'
+        ? flightRecords().slice(0, count)
+        : seededRecords(count, keyBytes, valueBytes)
     this.batches = Array.from({ length: distinct }, (_, batch) =>
-      Array.from({ length: batchRecords }, (_, index) => {
-        const at = (batch * batchRecords + index) * recordBytes
-        const key = keyBytes > 0 ? bytes.subarray(at, at + keyBytes) : null
-        return { key, value: bytes.subarray(at + keyBytes, at + recordBytes) }
-      }),
+      this.#records.slice(batch * batchRecords, (batch + 1) * batchRecords),
     )
-    this.#records = this.batches.flat()
     this.#keyBytes = keyBytes
     this.#keyStarts = Uint32Array.from(this.#records, ({ key }) => key?.readUIntBE(0, 3) ?? 0)
   }

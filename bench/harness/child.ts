@@ -16,6 +16,7 @@ const PROGRAMS: { readonly [name in ProgramName]: () => Promise<{ readonly progr
   lmdb: () => import('../programs/lmdb.ts'),
   'better-sqlite3': () => import('../programs/better-sqlite3.ts'),
   'classic-level': () => import('../programs/classic-level.ts'),
+  codec: () => import('../programs/codec.ts'),
 }
 
 async function measure(job: Job): Promise<Metrics> {

@@ -85,14 +85,15 @@ class Repetition {
     const quick = this.#isQuick ? workload.quick : {}
     const own = { ...workload.parameters, ...contender.parameters, ...quick }
     const parameters = { ...DEFAULT_PARAMETERS, ...own, ...(this.#isQuick ? contender.quick : {}) }
+    const task = contender.task ?? workload.task
     const job: Job = {
       program: contender.program,
-      task: workload.task,
+      task,
       variant: contender.variant ?? '',
       parameters,
       portableCrc: contender.portableCrc ?? false,
       ending: 'closed',
-      isWarmedUp: !this.#isCold && !COLD_TASKS.has(workload.task),
+      isWarmedUp: !this.#isCold && !COLD_TASKS.has(task),
       emptyBytes: this.#emptyBytes,
       directory: '',
     }
@@ -101,10 +102,11 @@ class Repetition {
     return this.#runPrepared(job, preparation)
   }
 
-  async #runPrepared(job: Job, { task, ending, parameters, quick }: Preparation): Promise<Metrics> {
+  async #runPrepared(job: Job, preparation: Preparation): Promise<Metrics> {
+    const { program = job.program, task, ending, parameters, quick } = preparation
     const own = { ...job.parameters, ...parameters, ...(this.#isQuick ? quick : {}) }
     const plain = { variant: '', portableCrc: false, isWarmedUp: false }
-    const first: Job = { ...job, ...plain, task, ending, parameters: own }
+    const first: Job = { ...job, ...plain, program, task, ending, parameters: own }
     const isShared = READING_TASKS.has(job.task) && ending === 'closed'
     const directory = isShared ? await this.#sharedDirectory(first) : await this.#prepared(first)
     if (!isShared) return this.#runIn(directory, job)

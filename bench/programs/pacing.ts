@@ -96,7 +96,8 @@ export async function deliveries(
   return percentiles(micros)
 }
 
-function percentiles(micros: Float64Array): Metrics {
+/** @param micros is sorted. */
+export function percentiles(micros: Float64Array): Metrics {
   micros.sort()
   return { p50Us: percentile(micros, 0.5), p99Us: percentile(micros, 0.99) }
 }

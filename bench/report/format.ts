@@ -1,7 +1,7 @@
 // How numbers are shown.
 import type { MetricName } from '../trials/types.ts'
 
-const UNITS: Readonly<Record<MetricName, 'rate' | 'us' | 'ms' | 'MiB' | ''>> = {
+const UNITS: Readonly<Record<MetricName, 'rate' | 'us' | 'ms' | 'MiB' | 'share' | ''>> = {
   rate: 'rate',
   p50Us: 'us',
   p99Us: 'us',
@@ -10,6 +10,7 @@ const UNITS: Readonly<Record<MetricName, 'rate' | 'us' | 'ms' | 'MiB' | ''>> = {
   lateP99Ms: 'ms',
   lateMaxMs: 'ms',
   fileHandles: '',
+  storedShare: 'share',
 }
 
 const NAMES: Readonly<Record<MetricName, string>> = {
@@ -21,6 +22,7 @@ const NAMES: Readonly<Record<MetricName, string>> = {
   lateP99Ms: 'late p99',
   lateMaxMs: 'late max',
   fileHandles: 'files',
+  storedShare: 'stored',
 }
 
 export function metricName(metric: MetricName): string {
@@ -31,6 +33,7 @@ export function metricName(metric: MetricName): string {
 export function shown(value: number, metric: MetricName): string {
   const unit = UNITS[metric]
   if (unit === 'rate') return shownRate(value)
+  if (unit === 'share') return value.toFixed(3)
   const digits = Math.abs(value) >= 100 || unit === '' ? 0 : Math.abs(value) >= 10 ? 1 : 2
   return `${value.toFixed(digits)} ${unit}`.trimEnd()
 }

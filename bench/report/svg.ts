@@ -12,6 +12,7 @@ const COLOURS: Readonly<Record<ProgramName, string>> = {
   lmdb: '#d29922',
   'better-sqlite3': '#3fb950',
   'classic-level': '#db61a2',
+  codec: '#a371f7',
 }
 
 const WIDTH = 860

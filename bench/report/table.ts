@@ -12,7 +12,14 @@ export function tablesOf(results: readonly Result[], isJudged: boolean): string 
 }
 
 /** Beside the workload's own metric. */
-const FURTHER: readonly MetricName[] = ['p99Us', 'peakMiB', 'fileHandles', 'lateP99Ms', 'lateMaxMs']
+const FURTHER: readonly MetricName[] = [
+  'storedShare',
+  'p99Us',
+  'peakMiB',
+  'fileHandles',
+  'lateP99Ms',
+  'lateMaxMs',
+]
 /** How late a timer is says something where the work goes on for a while. */
 const ONLY_WITH_RATES: ReadonlySet<MetricName> = new Set(['lateP99Ms', 'lateMaxMs'])
 

@@ -57,7 +57,7 @@ const OPEN_TARGETS: readonly Target[] = [
   { metric: 'fileHandles', atMost: 300 },
 ]
 
-const RATES: readonly Workload[] = [
+export const OVER_MANY_PARTITIONS: readonly Workload[] = [
   {
     id: 'W11',
     title: '1,000 partitions: open cleanly (the time), then one record to each and read each',
@@ -69,6 +69,9 @@ const RATES: readonly Workload[] = [
     prepare: WRITTEN,
     contenders: [{ label: 'brokerless', program: 'brokerless', targets: OPEN_TARGETS }],
   },
+]
+
+const RATES: readonly Workload[] = [
   {
     id: 'W1-growth',
     title: 'append in batches against what else is there',

@@ -1,5 +1,11 @@
-import { GROWTH } from './growth.ts'
+import { CODECS } from './codecs.ts'
+import { GROWTH, OVER_MANY_PARTITIONS } from './growth.ts'
 import type { Workload } from './types.ts'
 import { WORKLOADS } from './workloads.ts'
 
-export const TRIALS: readonly Workload[] = [...WORKLOADS, ...GROWTH]
+export const TRIALS: readonly Workload[] = [
+  ...WORKLOADS,
+  ...OVER_MANY_PARTITIONS,
+  ...CODECS,
+  ...GROWTH,
+]

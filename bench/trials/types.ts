@@ -1,4 +1,5 @@
-// What a trial is. Trials are data: see workloads.ts and growth.ts.
+// What a trial is. Trials are data: see workloads.ts and the files beside it.
+import type { CompressionType } from '../../src/index.ts'
 
 export const PROGRAMS = [
   'raw',
@@ -7,6 +8,7 @@ export const PROGRAMS = [
   'lmdb',
   'better-sqlite3',
   'classic-level',
+  'codec',
 ] as const
 
 export type ProgramName = (typeof PROGRAMS)[number]
@@ -22,12 +24,30 @@ export type TaskName =
   | 'deliver'
   | 'reopen'
   | 'touchPartitions'
+  | 'compress'
+  | 'decompress'
+  | 'appendKeyed'
+  | 'compact'
+  | 'produceBeside'
+  | 'fetchBeside'
 
 /** Tasks that leave a directory as they find it, so that several may read the same one. */
-export const READING_TASKS: ReadonlySet<TaskName> = new Set(['scan', 'readRandom', 'reopen'])
+export const READING_TASKS: ReadonlySet<TaskName> = new Set([
+  'scan',
+  'readRandom',
+  'reopen',
+  'compress',
+  'decompress',
+])
 
-/** Tasks that are about a process that has just begun. */
-export const COLD_TASKS: ReadonlySet<TaskName> = new Set(['reopen', 'touchPartitions'])
+/** Tasks that are about a process that has just begun, or go on for so long that it does not matter. */
+export const COLD_TASKS: ReadonlySet<TaskName> = new Set([
+  'reopen',
+  'touchPartitions',
+  'compact',
+  'produceBeside',
+  'fetchBeside',
+])
 
 /** The size of the work. */
 export interface Parameters {
@@ -36,13 +56,18 @@ export interface Parameters {
   /** 0: the records have no key. */
   readonly keyBytes: number
   readonly valueBytes: number
+  /** Bytes drawn from a seed, of these sizes, or events as JSON, which have their own: see flights.ts. */
+  readonly content: 'random' | 'flights'
+  readonly compression: CompressionType
+  /** Different keys of what is compacted: see keyed.ts. */
+  readonly keys: number
   /** Random reads. */
   readonly reads: number
-  /** Concurrent writers. */
+  /** Concurrent writers, each of which awaits what it appends. */
   readonly writers: number
   readonly partitions: number
   readonly segmentBytes: number
-  /** Single records are appended for this long at most; 0: all of them, however long it takes. */
+  /** Single records are appended for this long at most; 0: all of them, however long it takes. Requests without a pass beside them go on for as long. */
   readonly timeLimitMs: number
   /** Readers that wait and are never woken. */
   readonly idleReaders: number
@@ -63,6 +88,8 @@ export interface Metrics {
   readonly lateP99Ms?: number
   readonly lateMaxMs?: number
   readonly fileHandles?: number
+  /** Bytes in the files for one of the same batches without compression. */
+  readonly storedShare?: number
 }
 
 export type MetricName = keyof Metrics
@@ -78,9 +105,11 @@ export interface Target {
   readonly stretch?: true
 }
 
-/** Data that must be there before: written by the same program in a process of its own, not timed. */
+/** Data that must be there before, written in a process of its own, not timed. */
 export interface Preparation {
-  readonly task: 'append'
+  /** Default: the program that is measured. */
+  readonly program?: ProgramName
+  readonly task: 'append' | 'appendKeyed'
   readonly ending: 'closed' | 'killed'
   /** Where they differ from the trial's own. */
   readonly parameters?: Partial<Parameters>
@@ -91,10 +120,14 @@ export interface Contender {
   /** What the table calls it; unique within its workload. */
   readonly label: string
   readonly program: ProgramName
+  /** Default: the workload's. */
+  readonly task?: TaskName
   /** Which way of doing the task, where a program has several. */
   readonly variant?: string
   /** `@node-rs/crc32` is hidden from the library. */
   readonly portableCrc?: true
+  /** Left out of a smoke run, which has others that do the same. */
+  readonly notInQuick?: true
   readonly parameters?: Partial<Parameters>
   readonly quick?: Partial<Parameters>
   readonly prepare?: Preparation
@@ -122,6 +155,9 @@ export const DEFAULT_PARAMETERS: Parameters = {
   batchRecords: 1000,
   keyBytes: 16,
   valueBytes: 100,
+  content: 'random',
+  compression: 'none',
+  keys: 0,
   reads: 200_000,
   writers: 1,
   partitions: 1,

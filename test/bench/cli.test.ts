@@ -26,6 +26,16 @@ test('a quick run has one repetition unless more are asked for', () => {
   assert.equal(parse('--quick', '--repetitions', '2').repetitions, 2)
 })
 
+test('a quick run has contenders of every workload, and leaves out what others of it do as well', () => {
+  const { workloads } = parse('--quick')
+  assert.deepEqual(idsOf(workloads), idsOf(TRIALS))
+  const contenders = workloads.flatMap((workload) => workload.contenders)
+  assert.ok(contenders.every(({ notInQuick }) => notInQuick === undefined))
+  assert.ok(
+    parse().workloads.some((workload) => workload.contenders.some((each) => each.notInQuick)),
+  )
+})
+
 test('workloads are named in any case, and several trials may share a name', () => {
   assert.deepEqual(idsOf(parse('w5', 'W10').workloads), ['W5', 'W10'])
   assert.ok(parse('opening').workloads.length > 1)
@@ -46,7 +56,7 @@ test('files and directories are taken as they are given', () => {
 test('an unknown workload is refused with the names that there are', () => {
   assertUsage(
     ['W9'],
-    /no workload is called W9; there are W1, W2, .*W8, W10, W11, W1-growth, .*opening$/,
+    /no workload is called W9; there are W1, W2, .*W8, W10, W11, W12, W13, W1-growth, .*opening$/,
   )
 })
 

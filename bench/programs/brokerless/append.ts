@@ -1,4 +1,7 @@
+import path from 'node:path'
+import { HEADER_BYTES } from '../../data/kafka-batch.ts'
 import { requireBytes, requireEqual } from '../../data/records.ts'
+import { storedBatches } from '../../data/stored-batches.ts'
 import type { Metrics } from '../../trials/types.ts'
 import { concurrentWriters, singleRecords, syncedBatches } from '../pacing.ts'
 import type { TaskContext } from '../program.ts'
@@ -7,26 +10,45 @@ import { orderObjects } from './objects.ts'
 import type { BenchLog } from './open.ts'
 import { addIdleReaders, openBytes, openObjects, TOPIC } from './open.ts'
 
-/** Each batch to the next partition; the final flush counts. */
+/** Each batch to the next partition, each writer's awaited before its next; the final flush counts. */
 export async function append(context: TaskContext): Promise<Metrics> {
   const { dataset, parameters, stopwatch, killed } = context
-  const { partitions } = parameters
+  const { partitions, writers } = parameters
   const log = await openBytes(context)
   await addIdleReaders(log, context)
   const batches = batchCount(parameters)
   const before = await endOffset(log, 0)
-  await stopwatch.time(async () => {
-    for (let index = 0; index < batches; index += 1) {
-      const options = { partition: index % partitions }
-      await log.produce(TOPIC, dataset.batch(index), options)
+  let begun = 0
+  const write = async (): Promise<void> => {
+    while (begun < batches) {
+      const index = begun
+      begun += 1
+      await log.produce(TOPIC, dataset.batch(index), { partition: index % partitions })
     }
+  }
+  await stopwatch.time(async () => {
+    await Promise.all(Array.from({ length: writers }, write))
     killed?.()
     await log.flush()
   })
   if (partitions === 1) await checkLast(log, context, parameters.records, before)
   else await checkSpread(log, partitions, parameters.records)
   await log.close()
-  return { rate: perSecond(parameters.records, stopwatch.milliseconds) }
+  const rate = perSecond(parameters.records, stopwatch.milliseconds)
+  if (parameters.content !== 'flights') return { rate }
+  return { rate, storedShare: await storedShare(context) }
+}
+
+/** Of the batches as the log formed them. */
+async function storedShare({ directory, parameters }: TaskContext): Promise<number> {
+  let [bytes, plainBytes, records] = [0, 0, 0]
+  for await (const batch of storedBatches(path.join(directory, `${TOPIC}-0`))) {
+    bytes += batch.bytes
+    plainBytes += HEADER_BYTES + batch.plain.length
+    records += batch.recordCount
+  }
+  requireEqual('the number of records', records, parameters.records)
+  return bytes / plainBytes
 }
 
 /** The last record of a partition is what was appended last, and so many have come. */

@@ -12,12 +12,12 @@ export type BenchLog = Awaited<ReturnType<typeof openBytes>>
 
 /** Bytes in and bytes out. */
 export function openBytes({ directory, parameters }: TaskContext, durability: Durability = 'os') {
-  const { segmentBytes, idleReaders, idleAt } = parameters
+  const { segmentBytes, compression, idleReaders, idleAt } = parameters
   const isShared = idleReaders > 0 && idleAt === 'another partition'
   const partitions = parameters.partitions + (isShared ? 1 : 0)
   return Log.open(directory, {
     topics: {
-      [TOPIC]: { key: 'bytes', value: 'bytes', durability, partitions, segmentBytes },
+      [TOPIC]: { key: 'bytes', value: 'bytes', durability, partitions, segmentBytes, compression },
     },
   })
 }
