@@ -1,5 +1,6 @@
 // This library, as its README says to use it.
 import { append, appendConcurrent, appendSingle, appendSynced } from './brokerless/append.ts'
+import { appendKeyed, compact, fetchBeside, produceBeside } from './brokerless/compaction.ts'
 import { deliver } from './brokerless/deliver.ts'
 import { readRandom, scan } from './brokerless/read.ts'
 import { reopen, touchPartitions } from './brokerless/reopen.ts'
@@ -16,5 +17,9 @@ export const program: Program = {
     deliver,
     reopen,
     touchPartitions,
+    appendKeyed,
+    compact,
+    produceBeside,
+    fetchBeside,
   },
 }

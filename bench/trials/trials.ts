@@ -1,4 +1,5 @@
 import { CODECS } from './codecs.ts'
+import { COMPACTION } from './compaction.ts'
 import { GROWTH, OVER_MANY_PARTITIONS } from './growth.ts'
 import type { Workload } from './types.ts'
 import { WORKLOADS } from './workloads.ts'
@@ -7,5 +8,6 @@ export const TRIALS: readonly Workload[] = [
   ...WORKLOADS,
   ...OVER_MANY_PARTITIONS,
   ...CODECS,
+  ...COMPACTION,
   ...GROWTH,
 ]
