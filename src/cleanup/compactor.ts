@@ -15,7 +15,15 @@ import type { PassContext } from './pass-context.ts'
 const MOST_TRIES = 20
 
 /** What is cleanable of a partition at this moment; of timestamps only those are read that decide. */
-export async function describeCleanable(
+export function describeCleanable(
+  partition: PartitionLog,
+  environment: PassEnvironment,
+  checkpoint: number | undefined,
+): Promise<CleanablePart> {
+  return overChanges(partition, () => describe(partition, environment, checkpoint))
+}
+
+async function describe(
   partition: PartitionLog,
   environment: PassEnvironment,
   checkpoint: number | undefined,
@@ -55,7 +63,7 @@ export async function rollWhereDue(
 ): Promise<void> {
   const { maxCompactionLagMs } = partition.config
   if (maxCompactionLagMs < 0) return
-  const timestamp = await firstTimestampOf(partition.active)
+  const timestamp = await overChanges(partition, () => firstTimestampOf(partition.active))
   if (isDue(timestamp, maxCompactionLagMs, clock.now())) await partition.rollNow()
 }
 
@@ -141,11 +149,27 @@ async function firstTimestampOf(segment: Segment): Promise<number> {
   return segment.firstTimestamp
 }
 
-async function bytesBelow({ segments }: PartitionLog, offset: number): Promise<number> {
+function bytesBelow(partition: PartitionLog, offset: number): Promise<number> {
+  return overChanges(partition, () => sumBelow(partition.segments, offset))
+}
+
+async function sumBelow(segments: readonly Segment[], offset: number): Promise<number> {
   let bytes = 0
   for (const [index, segment] of segments.entries()) {
     const next = segments[index + 1]
     if (next !== undefined && next.baseOffset <= offset) bytes += await segment.measure()
   }
   return bytes
+}
+
+/** Looks at the segments anew, once they are what the directory has, where one of them went while they were looked at. */
+async function overChanges<T>(partition: PartitionLog, look: () => Promise<T>): Promise<T> {
+  for (;;) {
+    try {
+      return await look()
+    } catch (error) {
+      if (!(error instanceof SegmentGoneError)) throw error
+      await partition.settled()
+    }
+  }
 }

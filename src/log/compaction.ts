@@ -2,6 +2,7 @@
  * The compaction of a log: which partition is next, one at a time, in the background and when it is asked for; how far each has come; and
  * what has failed. A partition that could not be compacted is put aside, and goes on as before: its records are as they were.
  */
+import type { CleanablePart } from '../cleanup/cleanable.ts'
 import { dirtyRatio, isWorthCleaning } from '../cleanup/cleanable.ts'
 import type { CompactionCounts } from '../cleanup/compactor.ts'
 import { compactPartition, describeCleanable, rollWhereDue } from '../cleanup/compactor.ts'
@@ -128,8 +129,8 @@ export class Compaction {
       const isPossible = log.failure === undefined && (aside === undefined || aside.retryable)
       if (!isCompacted(log.config) || !isPossible) continue
       try {
-        await rollWhereDue(log, this.#options.environment)
-        const part = await this.#describe(log)
+        // A close waits for it: later its files may be another's.
+        const part = await log.changes.run(() => this.#look(log))
         if (!isWorthCleaning(part, log.config.minCleanableDirtyRatio)) continue
         found.push({ log, ratio: dirtyRatio(part) })
       } catch (error) {
@@ -190,13 +191,18 @@ export class Compaction {
     )
   }
 
-  #describe(log: PartitionLog): ReturnType<typeof describeCleanable> {
+  async #look(log: PartitionLog): Promise<CleanablePart> {
+    await rollWhereDue(log, this.#options.environment)
+    return await this.#describe(log)
+  }
+
+  #describe(log: PartitionLog): Promise<CleanablePart> {
     return describeCleanable(log, this.#options.environment, this.#checkpoint.get(log.name))
   }
 
   #compactPart(
     log: PartitionLog,
-    part: Awaited<ReturnType<typeof describeCleanable>>,
+    part: CleanablePart,
     signal: AbortSignal,
   ): Promise<CompactionCounts> {
     const { environment, options } = this.#options
