@@ -34,6 +34,8 @@ export interface FilterRound {
   /** The offset behind the last batch that this round may clean. */
   readonly upperBoundOffset: number
   readonly transactions: CleanedTransactions
+  /** A segment before is left as it is, for its damage: what a tombstone has deleted may be in there, and would be back without it. */
+  readonly isBehindDamage: boolean
 }
 
 /** What becomes of a whole batch before its records are looked at. */
@@ -82,7 +84,7 @@ export class BatchFilter {
 
   /** Tombstones of the batch may still be met by those who have not seen them. */
   keepsTombstones(page: Buffer, at: number): boolean {
-    return !isPastHorizon(page, at, this.#round.nowMs)
+    return this.#round.isBehindDamage || !isPastHorizon(page, at, this.#round.nowMs)
   }
 
   #judgeData(page: Buffer, at: number, attributes: number): BatchFate {

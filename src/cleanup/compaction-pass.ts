@@ -75,10 +75,12 @@ export class CompactionPass {
     const sieve = new RecordSieve(this.#keys, latestOffset)
     const counts = { recordsRead: 0, recordsKept: 0 }
     const given = segments.filter(({ segment }) => segment.baseOffset < endOffset)
+    let isBehindDamage = false
     for (const group of groupSegments(await this.#describe(given), this.#partition.config)) {
-      const cleaned = await this.#cleanGroup(group, round, sieve)
+      const cleaned = await this.#cleanGroup(group, { ...round, isBehindDamage }, sieve)
       counts.recordsRead += cleaned.read
       counts.recordsKept += cleaned.kept
+      isBehindDamage ||= group.some(({ isKept }) => isKept)
     }
     return { endOffset, ...counts }
   }
@@ -122,7 +124,10 @@ export class CompactionPass {
 
   // ------------------------------------------------------------------------------------ groups
 
-  #roundOf(aborted: readonly AbortedTransaction[], { upperBoundOffset }: PassRange): GroupRound {
+  #roundOf(
+    aborted: readonly AbortedTransaction[],
+    { upperBoundOffset }: PassRange,
+  ): Omit<GroupRound, 'isBehindDamage'> {
     return {
       nowMs: this.#environment.clock.now(),
       deleteRetentionMs: this.#partition.config.deleteRetentionMs,

@@ -31,8 +31,8 @@ function markerOf(type: number, given: Partial<BatchToEncode> = {}): Buffer {
 
 function filterOf(round: Partial<FilterRound> = {}): BatchFilter {
   const transactions = new CleanedTransactions([])
-  const whole = { nowMs: NOW, producers: new Map(), upperBoundOffset: 1000, transactions, ...round }
-  return new BatchFilter(whole, () => {})
+  const whole = { nowMs: NOW, producers: new Map(), upperBoundOffset: 1000, transactions }
+  return new BatchFilter({ ...whole, isBehindDamage: false, ...round }, () => {})
 }
 
 const aborting = () =>
@@ -103,4 +103,9 @@ test('tombstones stay until the horizon of their batch, and while it has none', 
   assert.equal(filterOf().keepsTombstones(batchOf(), 0), true)
   assert.equal(filterOf().keepsTombstones(withHorizon(NOW + 1), 0), true)
   assert.equal(filterOf().keepsTombstones(withHorizon(NOW), 0), false)
+})
+
+test('behind a segment that is left as it is tombstones stay for good', () => {
+  const past = batchOf({ attributes: DELETE_HORIZON_BIT, baseTimestamp: NOW - 1 })
+  assert.equal(filterOf({ isBehindDamage: true }).keepsTombstones(past, 0), true)
 })
