@@ -12,6 +12,7 @@ import type { ResolvedCompactOptions, ResolvedLogOptions } from '../options.ts'
 import { isCompacted } from '../options.ts'
 import type { StorageEnvironment } from '../storage/environment.ts'
 import type { PartitionLog } from '../storage/partition-log.ts'
+import { SyncError } from '../storage/sync-error.ts'
 import type { Topic } from '../topics/topic.ts'
 import type { PartitionCompaction } from '../types.ts'
 import { asError, errorCode, isDiskFull } from '../util/error-code.ts'
@@ -228,7 +229,8 @@ export class Compaction {
 /** What a compaction that failed is told as. */
 function refusalOf({ name }: PartitionLog, cause: unknown): LogError {
   if (cause instanceof LogError) return cause
-  if (isDiskFull(cause)) {
+  // Of a file that is dropped and written anew also where it was its sync that found no room.
+  if (isDiskFull(cause instanceof SyncError ? cause.cause : cause)) {
     const message = `${name} could not be compacted: there is no room on the disk; its records are as they were`
     return new LogError('DISK_FULL', message, { cause, retryable: true })
   }

@@ -221,10 +221,13 @@ export class DataFile {
     return this.#isRetired
   }
 
-  /** As `close`, for good: before its name is given to another file. */
+  /**
+   * As `close`, for good: before its name is given to another file. What it has is on the disk, or nobody's any more, so a handle that
+   * does not close well stops nothing.
+   */
   async retire(): Promise<void> {
     this.#isRetired = true
-    await this.close()
+    await this.close().catch(ignore)
   }
 
   /** For `FileCache`, on idle files, and for owners that know that nothing is under way. */

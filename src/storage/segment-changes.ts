@@ -4,6 +4,7 @@ import type { FileSystem } from '../types.ts'
 import { Mutex } from '../util/mutex.ts'
 import type { StorageEnvironment } from './environment.ts'
 import { DELETED_SUFFIX, regionFileName, SWAP_SUFFIX } from './file-names.ts'
+import type { SegmentSuffix } from './segment.ts'
 import { Segment } from './segment.ts'
 import { SegmentGoneError } from './segment-gone.ts'
 import type { SegmentList } from './segment-list.ts'
@@ -36,6 +37,8 @@ export class SegmentChanges {
   readonly #changes = new Mutex()
   readonly #closing = new AbortController()
   readonly #work = new Set<Promise<unknown>>()
+  /** The base offset of a segment that is in its place, and of whose swap something is still to be done. */
+  #unfinished: number | undefined
 
   constructor(
     environment: StorageEnvironment,
@@ -117,7 +120,7 @@ export class SegmentChanges {
       const missing = replaced.find((segment) => !all.includes(segment))
       if (missing !== undefined) throw new SegmentGoneError(missing.file.path)
       await this.#commit(cleaned.baseOffset)
-      await this.#putInPlace(cleaned.baseOffset, replaced)
+      await this.#putInPlace(cleaned.baseOffset, replaced, SWAP_SUFFIX)
     })
   }
 
@@ -158,38 +161,44 @@ export class SegmentChanges {
     }
   }
 
-  /** From the commit point on: the readers of what is replaced wait, and find the new segment when this has ended, well or badly. */
-  async #putInPlace(baseOffset: number, replaced: readonly Segment[]): Promise<void> {
-    const { fileSystem } = this.#environment
-    const directory = this.#directory
+  /**
+   * From the commit point on: the readers of what is replaced wait, and find the new segment when this has ended, well or badly.
+   * @param found what the new .log has behind its name.
+   */
+  async #putInPlace(
+    baseOffset: number,
+    replaced: readonly Segment[],
+    found: SegmentSuffix,
+  ): Promise<void> {
     const last = replaced.at(-1) as Segment
     const next = this.#segments.after(last) ?? this.#segments.active
+    this.#unfinished = baseOffset
     for (const segment of replaced) await segment.retire()
     this.#hooks.removed(new Set(replaced))
-    try {
-      await completeSwap(fileSystem, directory, baseOffset, next.baseOffset - 1)
-      this.#segments.replace(replaced, this.#segment(baseOffset, '', last))
-    } catch (error) {
-      const swapped = this.#segment(baseOffset, SWAP_SUFFIX, last)
-      const isThere = await fileSystem.stat(swapped.file.path).catch(ignore)
-      const found = isThere === undefined ? this.#segment(baseOffset, '', last) : swapped
-      this.#segments.replace(replaced, found)
-      throw this.#told(error)
+    let suffix = found
+    const isInPlace = (): void => {
+      suffix = ''
     }
-  }
-
-  #segment(baseOffset: number, suffix: '' | typeof SWAP_SUFFIX, like: Segment): Segment {
-    const name = { directory: this.#directory, baseOffset, suffix }
-    const segment = Segment.existing(this.#environment, name)
-    segment.indexIntervalBytes = like.indexIntervalBytes
-    return segment
+    try {
+      const { fileSystem } = this.#environment
+      const lastOffset = next.baseOffset - 1
+      await completeSwap(fileSystem, this.#directory, baseOffset, lastOffset, isInPlace)
+      this.#unfinished = undefined
+    } catch (error) {
+      throw this.#told(error)
+    } finally {
+      const name = { directory: this.#directory, baseOffset, suffix }
+      const segment = Segment.existing(this.#environment, name)
+      segment.indexIntervalBytes = last.indexIntervalBytes
+      this.#segments.replace(replaced, segment)
+    }
   }
 
   /** Does what is left of a replacement that has failed behind its commit point. */
   async #settle(): Promise<void> {
-    for (const segment of this.#segments.all) {
-      if (segment.suffix === SWAP_SUFFIX) await this.#putInPlace(segment.baseOffset, [segment])
-    }
+    const segment = this.#segments.all.find(({ baseOffset }) => baseOffset === this.#unfinished)
+    if (segment === undefined) return
+    await this.#putInPlace(segment.baseOffset, [segment], segment.suffix)
   }
 
   #told(error: unknown): unknown {

@@ -60,12 +60,14 @@ export async function commitSwap(
 /**
  * Steps 4 to 6, or what is left of them; answers with the names that it dealt with.
  * @param lastOffset the last one that the segment covers.
+ * @param isInPlace told when the .log has its name.
  */
 export async function completeSwap(
   fileSystem: FileSystem,
   directory: string,
   baseOffset: number,
   lastOffset: number,
+  isInPlace: () => void = () => {},
 ): Promise<string[]> {
   const files = new Set(await fileSystem.readdir(directory))
   const log = segmentFileName(baseOffset, 'log')
@@ -77,6 +79,7 @@ export async function completeSwap(
     }
     await syncNames(fileSystem, directory)
     await swapIn(fileSystem, directory, log)
+    isInPlace()
     await syncNames(fileSystem, directory)
     done.push(log + SWAP_SUFFIX)
   }
