@@ -16,6 +16,7 @@ import { SyncError } from '../storage/sync-error.ts'
 import type { Topic } from '../topics/topic.ts'
 import type { PartitionCompaction } from '../types.ts'
 import { asError, errorCode, isDiskFull } from '../util/error-code.ts'
+import { keepAlive, letGo } from '../util/keep-alive.ts'
 import { Mutex } from '../util/mutex.ts'
 import { closedError } from './refusals.ts'
 
@@ -91,7 +92,9 @@ export class Compaction {
         }
       }
     })
-    await ended
+    // It may sleep for its bytes, or behind another one that does, and its caller waits.
+    keepAlive()
+    await ended.finally(letGo)
     if (failures.length > 0) throw failures[0]
     return done
   }

@@ -617,6 +617,7 @@ suite('what keeps the process alive', () => {
     ['a fetch that waits does', 'fetch', 'opened\nanswered 0\n'],
     ['a live read that waits does', 'read', 'opened\nended\n'],
     ['a log whose waiting fetch was answered does not', 'answered', 'opened\nanswered 1\n'],
+    ['a compaction that sleeps for its bytes does', 'compact', 'opened\ncompacted 1\n'],
     ['a log whose live read was left does not', 'left', 'opened\nleft\n'],
   ]
   for (const [promise, what, output] of CASES) {

@@ -9,7 +9,9 @@ const tell = (line: string): void => {
 }
 
 const log = await Log.open(directory, {
-  topics: { t: {} },
+  topics: { t: what === 'compact' ? { cleanupPolicy: 'compact' } : {} },
+  // So a compaction of a few records takes about a second.
+  compactionBytesPerSecond: 300,
   ...(directory === 'memory' ? { fileSystem: new MemoryFileSystem() } : {}),
 })
 tell('opened')
@@ -37,4 +39,8 @@ if (what === 'fetch') {
   await first
   await reading.return?.()
   tell('left')
+} else if (what === 'compact') {
+  for (const value of [1, 2]) await log.produce('t', { key: 'a', value })
+  const [done] = await log.compact('t')
+  tell(`compacted ${done?.recordsAfter}`)
 }
