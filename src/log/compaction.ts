@@ -15,6 +15,7 @@ import type { PartitionLog } from '../storage/partition-log.ts'
 import { SyncError } from '../storage/sync-error.ts'
 import type { Topic } from '../topics/topic.ts'
 import type { PartitionCompaction } from '../types.ts'
+import { Deferred } from '../util/deferred.ts'
 import { asError, errorCode, isDiskFull } from '../util/error-code.ts'
 import { keepAlive, letGo } from '../util/keep-alive.ts'
 import { Mutex } from '../util/mutex.ts'
@@ -178,21 +179,27 @@ export class Compaction {
     }
   }
 
-  /** One partition at a time: each pass takes the memory of a map, and the disk. */
-  #inTurn<T>(
+  /** One partition at a time: each pass takes the memory of a map, and the disk. A caller's signal ends the waiting for it as well. */
+  async #inTurn<T>(
     log: PartitionLog,
     callers: AbortSignal | undefined,
     work: (signal: AbortSignal) => Promise<T>,
   ): Promise<T> {
-    return this.#turns.run(() =>
-      log.changes.run(async (closing) => {
+    const begun = new Deferred<void>()
+    const ended = this.#turns.run(() => {
+      begun.resolve()
+      return log.changes.run(async (closing) => {
         const signals = [this.#closing.signal, closing, ...(callers === undefined ? [] : [callers])]
         const signal = AbortSignal.any(signals)
         signal.throwIfAborted()
         if (log.failure !== undefined) throw log.failure
         return await work(signal)
-      }),
-    )
+      })
+    })
+    // Who gives up has no ears for what his turn, which ends as it begins, would say.
+    ended.catch(() => {})
+    await unlessAborted(begun.promise, callers)
+    return await ended
   }
 
   async #look(log: PartitionLog): Promise<CleanablePart> {
@@ -239,4 +246,18 @@ function refusalOf({ name }: PartitionLog, cause: unknown): LogError {
   }
   const message = `${name} could not be compacted (${asError(cause).message}); its records are as they were`
   return new LogError('COMPACTION_FAILED', message, { cause })
+}
+
+/** As `waited`, which never rejects; rejects with the signal's reason where that is given before. */
+function unlessAborted(waited: Promise<void>, signal: AbortSignal | undefined): Promise<void> {
+  if (signal === undefined) return waited
+  return new Promise((resolve, reject) => {
+    const aborted = (): void => reject(signal.reason)
+    signal.addEventListener('abort', aborted, { once: true })
+    void waited.then(() => {
+      signal.removeEventListener('abort', aborted)
+      resolve()
+    })
+    if (signal.aborted) aborted()
+  })
 }

@@ -425,6 +425,20 @@ onDiskAndInMemory(
   },
 )
 
+onDiskAndInMemory('a signal also ends a compaction that waits for another one', async (place) => {
+  const log = await open(place, {}, { compactionBytesPerSecond: 1 })
+  await fill(log)
+  const first = log.compact('users')
+  const controller = new AbortController()
+  const second = log.compact('users', { signal: controller.signal })
+  await new Promise((resolve) => setImmediate(resolve))
+  controller.abort(new Error('enough'))
+  await assert.rejects(second, { message: 'enough' })
+  const [closed, ended] = await Promise.allSettled([log.close(), first])
+  assert.equal(closed.status, 'fulfilled')
+  assert.equal(ended.status === 'rejected' && (ended.reason as LogError).code, 'CLOSED')
+})
+
 onDiskAndInMemory('a close ends a compaction, and is clean', async (place) => {
   const log = await open(place, {}, { compactionBytesPerSecond: 1 })
   await fill(log)
