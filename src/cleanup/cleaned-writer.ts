@@ -48,12 +48,13 @@ export class CleanedWriter {
     this.#took(sizeBytes)
   }
 
-  /** Takes the batches of another segment before `end`, as they are. */
-  async copyFrom(segment: Segment, end: number): Promise<void> {
+  /** Takes the batches of another segment before `end`, as they are; answers with where they end that could be read. */
+  async copyFrom(segment: Segment, end: number): Promise<number> {
     const cursor = new BatchCursor(segment, 0, this.#pace)
     while (cursor.end < end && (await cursor.next())) {
       await this.copy(cursor.buffer, cursor.at, cursor.size)
     }
+    return cursor.end
   }
 
   /** All has been taken: makes it durable, save for the names. */

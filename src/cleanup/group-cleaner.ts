@@ -18,7 +18,6 @@ import { BatchFilter } from './batch-filter.ts'
 import type { KeptRecords } from './batch-rewriter.ts'
 import { emptyBatch, rewriteBatch } from './batch-rewriter.ts'
 import type { CleanedWriter } from './cleaned-writer.ts'
-import { DamageFoundError } from './known-damage.ts'
 import type { PassContext, RecordBytes } from './pass-context.ts'
 import { recordBytes } from './pass-context.ts'
 import type { RecordSieve } from './record-sieve.ts'
@@ -96,9 +95,7 @@ export class GroupCleaner {
         throw isDamage ? damage.foundBatch(segment, cursor.position, error) : error
       }
     }
-    if (cursor.fault === undefined) return
-    damage.add(segment)
-    throw new DamageFoundError(segment, cursor.end)
+    if (cursor.fault !== undefined) throw damage.found(segment, cursor.end)
   }
 
   #take(cursor: BatchCursor, segment: Segment): void | Promise<void> {
@@ -126,7 +123,9 @@ export class GroupCleaner {
   /** From here on the group is written anew: what was met so far stays as it was. */
   async #begin(cursor: BatchCursor, segment: Segment): Promise<void> {
     this.writer = await this.#createWriter()
-    await this.writer.copyFrom(segment, cursor.position)
+    const end = await this.writer.copyFrom(segment, cursor.position)
+    // They could be read before: a disk that reads otherwise the second time must not cost a batch.
+    if (end < cursor.position) throw this.#context.damage.found(segment, end)
   }
 
   async #empty(cursor: BatchCursor, segment: Segment): Promise<void> {

@@ -26,6 +26,12 @@ export class KnownDamage {
     this.#segments.add(segment)
   }
 
+  /** Notes bytes that are no batch; answers with what the pass is to be ended by. */
+  found(segment: Segment, position: number): DamageFoundError {
+    this.add(segment)
+    return new DamageFoundError(segment, position)
+  }
+
   /** Notes a batch whose records cannot be read; answers with what its pass is to be ended by. */
   foundBatch(segment: Segment, position: number, cause: unknown): DamageFoundError {
     this.add(segment)

@@ -28,8 +28,10 @@ export class BatchCursor {
   /** Behind the batch. */
   #end: number
   #nextOffset: number
-  /** The size of the .log; -1: not asked for yet. */
+  /** The size of the .log, or where it was found to end; -1: not asked for yet. */
   #limit = -1
+  /** It was found to end before its size. */
+  #isShort = false
   #window: Buffer = NOTHING
   #windowPosition = 0
   /** Bytes that it takes to judge the offsets of the next batch, as far as that is known. */
@@ -68,7 +70,7 @@ export class BatchCursor {
   }
 
   async #readOn(): Promise<boolean> {
-    this.#limit = await this.#segment.measure()
+    if (this.#limit === -1) this.#limit = await this.#segment.measure()
     for (let taken = this.#take(); ; taken = this.#take()) {
       if (taken !== undefined) return taken
       await this.#read()
@@ -80,7 +82,7 @@ export class BatchCursor {
     const window = this.#window
     const at = this.#end - this.#windowPosition
     const available = this.#limit - this.#end
-    if (available <= 0) return this.#limit === -1 ? undefined : false
+    if (available <= 0) return this.#atEnd()
     if (at + Math.min(BATCH_HEADER_BYTES, available) > window.length) return undefined
     const fault = headerFault(window, at, available, this.#nextOffset, this.#segment.offsetLimit)
     if (fault !== undefined) return this.#faulty(fault)
@@ -101,6 +103,11 @@ export class BatchCursor {
     return true
   }
 
+  #atEnd(): false | undefined {
+    if (this.#limit === -1) return undefined
+    return this.#isShort ? this.#faulty('truncated') : false
+  }
+
   #faulty(fault: ScanFault): false {
     this.fault = fault
     return false
@@ -111,8 +118,9 @@ export class BatchCursor {
     if (this.#memory.length < bytes) this.#memory = Buffer.allocUnsafeSlow(bytes)
     await this.#pace(bytes)
     const read = await this.#segment.file.read(this.#memory, 0, bytes, this.#end)
-    // Shorter than it was said to be: what is missing is found to be truncated.
-    if (read < bytes) this.#limit = this.#end + read
+    // What is missing is found to be truncated, also where it is missing behind a whole batch.
+    this.#isShort = read < bytes
+    if (this.#isShort) this.#limit = this.#end + read
     this.#window = this.#memory.subarray(0, read)
     this.#windowPosition = this.#end
   }
