@@ -11,7 +11,7 @@ import { KeyMap } from './key-map.ts'
 import { DamageFoundError, KnownDamage } from './known-damage.ts'
 import type { PassContext } from './pass-context.ts'
 
-/** A pass is begun again as often at the most, because of damage or of deletions, before it is left to the next time. */
+/** A pass is begun again as often at the most, because of deletions, before it is left to the next time. */
 const MOST_TRIES = 20
 
 /** What is cleanable of a partition at this moment; of timestamps only those are read that decide. */
@@ -121,18 +121,22 @@ export async function compactPartition(
   }
 }
 
-/** Damage that a pass comes upon, and segments that are deleted under it, make it begin again. */
+/**
+ * Damage that a pass comes upon, and segments that are deleted under it, make it begin again; because of damage as often as there is
+ * some that was not known before.
+ */
 async function untilThrough(
   pass: CompactionPass,
   range: PassRange,
   pace: PassContext['pace'],
 ): Promise<PassResult> {
-  for (let tries = 1; ; tries += 1) {
+  for (let tries = 1; ; ) {
     try {
       return await pass.run(range)
     } catch (error) {
-      const mayTryAgain = error instanceof DamageFoundError || error instanceof SegmentGoneError
-      if (!mayTryAgain || tries === MOST_TRIES) throw error
+      if (error instanceof SegmentGoneError) tries += 1
+      else if (!(error instanceof DamageFoundError)) throw error
+      if (tries > MOST_TRIES) throw error
       await pace(0)
     }
   }

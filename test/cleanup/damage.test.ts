@@ -152,6 +152,26 @@ test('a tombstone before damage goes at its time', async () => {
   await log.close()
 })
 
+test('any number of segments with damage stays as it is, and the others are compacted', async () => {
+  const keys = Array.from({ length: 60 }, (_, index) => `k${index}`)
+  const scene = await written(...keys.map((key) => [key, '1'] as const))
+  const before = await open(scene)
+  await before.log.compact('users')
+  await before.log.close()
+  const names = await scene.fileSystem.readdir(`${DIRECTORY}/users-0`)
+  const files = names.filter((name) => name.endsWith('.log')).slice(1, 26)
+  for (const name of files) {
+    await flipByte(scene.fileSystem, `${DIRECTORY}/users-0/${name}`, IN_THE_SECOND_BATCH)
+  }
+  const { log } = await open(scene)
+  await log.produce('users', { key: 'k0', value: '2' })
+  const [done] = await log.compact('users')
+  assert.deepEqual([files.length, done?.damagedSegments], [25, 25])
+  const left = (await readable(log)).map((each) => (each as unknown[])[0])
+  assert.deepEqual([left.length, left.at(0), left.at(-1)], [60 - 25, 1, 60])
+  await log.close()
+})
+
 /** What a disk makes of a read that is right: answers with the number of bytes that it gives. */
 type Lie = (buffer: Uint8Array, offset: number, bytes: number) => number
 
