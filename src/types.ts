@@ -94,7 +94,8 @@ export type CompressionType = 'none' | 'gzip' | 'snappy' | 'lz4' | 'zstd'
 
 /**
  * An implementation of one codec, in place of the one that comes with the log. It makes and reads the framing that Kafka has for its
- * codec; the log reads no other. A function that throws or rejects fails the calls, or the read, of that batch.
+ * codec; the log reads no other. What it answers with is the log's, and must not change. A function that throws or rejects fails the
+ * calls (`COMPRESSION_FAILED`), or the read (`CORRUPT_LOG`), of that batch.
  */
 export interface CompressionCodec {
   /** `records` is to be read only until the answer is there. `level` undefined: the codec's own. */

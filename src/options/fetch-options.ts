@@ -18,7 +18,8 @@ export interface FetchOptions {
   readonly offset: number
   /**
    * Bytes of batches, and with a `minBytes` of 0 or 1 also at most 500 batches, so that none holds the event loop; the first
-   * record comes even if it alone is larger. Default 1 MiB; 1 to 2^31 - 1.
+   * record comes even if it alone is larger. Then compressed batches also count as what they decompress to: with the one that comes
+   * to it the page ends. Default 1 MiB; 1 to 2^31 - 1.
    */
   readonly maxBytes?: number
   /** Default no bound; at least 1. */
@@ -29,7 +30,7 @@ export interface FetchOptions {
   readonly maxWaitMs?: number
   /** Ends the wait. */
   readonly signal?: AbortSignal | undefined
-  /** Default `'throw'`. */
+  /** At batches that are damaged, or whose codec cannot be read. Default `'throw'`. */
   readonly onCorrupt?: OnCorrupt
 }
 

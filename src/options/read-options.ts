@@ -35,11 +35,11 @@ export interface ReadOptions {
   readonly from?: ReadFrom
   /** `'end'`: ends at what is the end when the read begins. Default: live, waits for more. */
   readonly until?: 'end'
-  /** Bytes of a page, of at most 500 batches, for each partition. Default 1 MiB; 1 to 2^31 - 1. */
+  /** Bytes of a page, of at most 500 batches, for each partition; of compressed ones also as they decompress. Default 1 MiB; 1 to 2^31 - 1. */
   readonly maxBytes?: number
   /** Ends the read. */
   readonly signal?: AbortSignal | undefined
-  /** Default `'throw'`. */
+  /** At batches that are damaged, or whose codec cannot be read. Default `'throw'`. */
   readonly onCorrupt?: OnCorrupt
 }
 
