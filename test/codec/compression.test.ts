@@ -112,6 +112,48 @@ for (const codec of CODECS) {
   })
 }
 
+/** As docs/performance.md says it: the largest batch, without compression, that is dealt with in the call. */
+const IN_THE_CALL: readonly (readonly [codec: number, compressed: number, decompressed: number])[] =
+  [
+    [CODEC_GZIP, 16 * 1024, 64 * 1024],
+    [CODEC_SNAPPY, 32 * 1024, 64 * 1024],
+    [CODEC_LZ4, 64 * 1024, Number.POSITIVE_INFINITY],
+    [CODEC_ZSTD, 64 * 1024, 128 * 1024],
+  ]
+
+for (const [codec, compressed, decompressed] of IN_THE_CALL) {
+  test(`${CODEC_NAMES[codec]} leaves the event loop above ${compressed} bytes, and to decompress above ${decompressed}`, async () => {
+    assert.ok(Buffer.isBuffer(compress(codec, records(compressed), undefined)))
+    const above = compress(codec, records(compressed + 1), undefined)
+    assert.ok(above instanceof Promise)
+    await above
+    if (decompressed === Number.POSITIVE_INFINITY) return
+    const little = await compress(codec, records(decompressed), undefined)
+    assert.ok(Buffer.isBuffer(decompress(codec, little, MIB)))
+    const much = await compress(codec, records(decompressed + 1), undefined)
+    const inflating = decompress(codec, much, MIB)
+    assert.ok(inflating instanceof Promise)
+    assert.equal((await inflating).length, decompressed + 1)
+  })
+}
+
+test('lz4 decompresses in slices, and gives others their turn between them', async () => {
+  const content = Buffer.concat(new Array<Buffer>(32).fill(records(MIB)))
+  const bytes = await compress(CODEC_LZ4, content, undefined)
+  let turns = 0
+  let isDone = false
+  const count = (): void => {
+    turns += 1
+    if (!isDone) setImmediate(count)
+  }
+  setImmediate(count)
+  const inflating = decompress(CODEC_LZ4, bytes, content.length)
+  assert.ok(inflating instanceof Promise)
+  assert.equal((await inflating).length, content.length)
+  isDone = true
+  assert.ok(turns >= 2, `${turns} turns`)
+})
+
 test('a level trades time for size', async () => {
   const content = records(MIB)
   for (const [codec, low, high] of [
