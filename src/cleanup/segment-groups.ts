@@ -22,6 +22,14 @@ export interface GroupLimits {
   readonly segmentIndexBytes: number
 }
 
+/** What the segments of a group come to. */
+interface GroupTotals {
+  readonly baseOffset: number
+  sizeBytes: number
+  offsetIndexBytes: number
+  timeIndexBytes: number
+}
+
 /** @param segments adjacent ones, by rising base offset. */
 export function groupSegments<S extends GroupedSegment>(
   segments: readonly S[],
@@ -29,36 +37,35 @@ export function groupSegments<S extends GroupedSegment>(
 ): S[][] {
   const groups: S[][] = []
   let group: S[] = []
+  let totals: GroupTotals | undefined
   for (const segment of segments) {
-    if (group.length === 0 || !mayJoin(group, segment, limits)) {
+    if (totals === undefined || !mayJoin(totals, segment, limits)) {
       group = []
       groups.push(group)
+      totals = { ...NOTHING, baseOffset: segment.baseOffset }
     }
     group.push(segment)
+    totals.sizeBytes += segment.sizeBytes
+    totals.offsetIndexBytes += segment.offsetIndexBytes
+    totals.timeIndexBytes += segment.timeIndexBytes
+    // None joins it.
+    if (segment.isKept) totals = undefined
   }
   return groups
 }
 
+const NOTHING = { sizeBytes: 0, offsetIndexBytes: 0, timeIndexBytes: 0 }
+
 function mayJoin(
-  group: readonly GroupedSegment[],
+  group: GroupTotals,
   segment: GroupedSegment,
   { segmentBytes, segmentIndexBytes }: GroupLimits,
 ): boolean {
-  const all = [...group, segment]
-  if (all.some(({ isKept }) => isKept)) return false
-  if (sum(all, 'sizeBytes') > segmentBytes) return false
-  if (sum(all, 'offsetIndexBytes') > segmentIndexBytes) return false
-  if (sum(all, 'timeIndexBytes') > segmentIndexBytes) return false
+  if (segment.isKept) return false
+  if (group.sizeBytes + segment.sizeBytes > segmentBytes) return false
+  if (group.offsetIndexBytes + segment.offsetIndexBytes > segmentIndexBytes) return false
+  if (group.timeIndexBytes + segment.timeIndexBytes > segmentIndexBytes) return false
   // One without batches adds no offset.
   const lastOffset = segment.nextOffset - 1
-  return (
-    segment.sizeBytes === 0 || lastOffset - (all[0] ?? segment).baseOffset <= MAX_RELATIVE_OFFSET
-  )
-}
-
-function sum(
-  segments: readonly GroupedSegment[],
-  field: 'sizeBytes' | 'offsetIndexBytes' | 'timeIndexBytes',
-): number {
-  return segments.reduce((total, segment) => total + segment[field], 0)
+  return segment.sizeBytes === 0 || lastOffset - group.baseOffset <= MAX_RELATIVE_OFFSET
 }

@@ -116,8 +116,8 @@ export class SegmentChanges {
     return this.#changes.run(async () => {
       await cleaned.retire()
       this.#refuseClosed()
-      const { all } = this.#segments
-      const missing = replaced.find((segment) => !all.includes(segment))
+      const there = new Set(this.#segments.all)
+      const missing = replaced.find((segment) => !there.has(segment))
       if (missing !== undefined) throw new SegmentGoneError(missing.file.path)
       await this.#commit(cleaned.baseOffset)
       await this.#putInPlace(cleaned.baseOffset, replaced, SWAP_SUFFIX)

@@ -52,3 +52,18 @@ test('one that is left as it is parts its neighbours', () => {
 test('no segments make no groups', () => {
   assert.deepEqual(basesOf([]), [])
 })
+
+test('however many are joined, each is looked at a few times', () => {
+  let looks = 0
+  const count = 1000
+  const segments = segmentsOf(...new Array<object>(count).fill({})).map((segment) => ({
+    ...segment,
+    get sizeBytes() {
+      looks += 1
+      return 1
+    },
+  }))
+  const groups = groupSegments(segments, { segmentBytes: count, segmentIndexBytes: 12 * count })
+  assert.deepEqual([groups.length, groups[0]?.length], [1, count])
+  assert.ok(looks <= 4 * count, `${looks}`)
+})
