@@ -128,6 +128,26 @@ describe('the event loop', () => {
     })
   }
 
+  for (const compression of ['none', 'zstd'] as const) {
+    test(`is held no longer than 25 ms by a compaction of large batches, compression ${compression}`, async (t) => {
+      const place = await diskPlace(t)
+      const events = { value: 'bytes', durability: 'os', cleanupPolicy: 'compact' } as const
+      const settings = { segmentBytes: 4 * 1024 * 1024, deleteRetentionMs: 0, compression }
+      const log = await openAt(place, { topics: { events: { ...events, ...settings } } })
+      await checkLateness('compact', async () => {
+        for (let batch = 0; batch < 30; batch += 1) {
+          const records = Array.from({ length: 8000 }, (_, n) => ({
+            key: `key ${(batch * 7919 + n * 31) % 50_000}`,
+            value: n % 10 === 0 ? null : Buffer.from(line(n, 100)),
+          }))
+          await log.produce('events', records)
+        }
+        return await worstLatenessMs(async () => void (await log.compact('events')))
+      })
+      await log.close()
+    })
+  }
+
   test('is held no longer than 25 ms by the recovery of 100 MB that a killed process left', async (t) => {
     const place = await diskPlace(t)
     const writer = await WriterProcess.open(t, place.directory, {
