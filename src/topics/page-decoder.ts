@@ -36,6 +36,8 @@ export class PageDecoder implements RecordPage {
   #at: number
   /** The batch at hand, as it is decompressed elsewhere. */
   #inflating: Promise<Buffer> | undefined
+  /** The next batch, where it is decompressed already, or is being: see `#inflateNext`. */
+  #next: Buffer | Promise<Buffer> | undefined
   #inflatedBytes = 0
 
   constructor(topic: Topic, log: PartitionLog, page: Page, request: PageRequest) {
@@ -78,7 +80,9 @@ export class PageDecoder implements RecordPage {
     let records: Buffer
     try {
       if (turnIsLong()) await nextTurn()
-      records = await (this.#inflating ?? this.#log.known.inflate(this.#page, this.#at))
+      const inflating = this.#inflating ?? this.#inflate()
+      records = await inflating
+      if (inflating instanceof Promise) this.#inflateNext(header, records.length)
     } catch (error) {
       this.#refuse(header, this.#unreadable(header, error))
       return
@@ -93,7 +97,7 @@ export class PageDecoder implements RecordPage {
     if (this.#inflating !== undefined || turnIsLong()) return false
     let records: Buffer | Promise<Buffer>
     try {
-      records = this.#log.known.inflate(this.#page, this.#at)
+      records = this.#inflate()
     } catch (error) {
       this.#refuse(header, this.#unreadable(header, error))
       return true
@@ -106,6 +110,12 @@ export class PageDecoder implements RecordPage {
     }
     this.#decodeInflated(header, records)
     return true
+  }
+
+  #inflate(): Buffer | Promise<Buffer> {
+    const next = this.#next
+    this.#next = undefined
+    return next ?? this.#log.known.inflate(this.#page, this.#at)
   }
 
   #decodeInflated(header: BatchHeader, records: Buffer): void {
@@ -121,6 +131,25 @@ export class PageDecoder implements RecordPage {
     if (allBatches === true || this.#inflatedBytes < maxBytes || this.#at === this.#page.end) return
     this.#at = this.#page.end
     this.#log.keepRest(this.#page, at + header.sizeBytes)
+  }
+
+  /** While a batch that was decompressed elsewhere is decoded here, the next one that is wanted may be decompressed there. */
+  #inflateNext({ sizeBytes, count }: BatchHeader, inflatedBytes: number): void {
+    const { maxRecords, maxBytes, allBatches } = this.#request
+    const page = this.#page
+    const at = this.#at + sizeBytes
+    const isLastByBytes = this.#inflatedBytes + inflatedBytes >= maxBytes && allBatches !== true
+    const isLastByCount = this.records.length + count >= maxRecords
+    if (at >= page.end || isLastByBytes || isLastByCount) return
+    const next = readBatchHeader(page.buffer, at)
+    if (next.isControl || next.codec === CODEC_NONE || next.count === 0) return
+    try {
+      this.#next = this.#log.known.inflate(page, at)
+      // It may never be come to.
+      if (this.#next instanceof Promise) this.#next.catch(() => {})
+    } catch {
+      // Who comes to it is told.
+    }
   }
 
   get #pieceBytes(): number {
