@@ -349,7 +349,8 @@ export class Log<T extends object = AnyTopics> extends EventEmitter<LogEvents> {
 
   /**
    * Compacts a topic now; otherwise done in the background where it is worth it. Answers with what was done, a partition at a time. Rejects
-   * with a `TypeError` where its `cleanupPolicy` is `'delete'`, with `DISK_FULL` or `COMPACTION_FAILED`; a close ends it with `CLOSED`.
+   * with a `TypeError` where its `cleanupPolicy` is `'delete'`, with `DISK_FULL`, `UNSUPPORTED_CODEC` or `COMPACTION_FAILED`, after all
+   * partitions have been tried; a close ends it with `CLOSED`.
    */
   async compact(
     topic: TopicName<T> | typeof OFFSETS_TOPIC,

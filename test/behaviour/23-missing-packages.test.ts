@@ -70,6 +70,31 @@ for (const [compression, name] of missing) {
       assert.equal(records[0]?.value, value)
     })
 
+    onDiskAndInMemory('a compaction leaves what it cannot read, and says why', async (place) => {
+      const codec = {
+        compress: (records: Uint8Array) => zlib.deflateSync(records),
+        decompress: (bytes: Uint8Array) => zlib.inflateSync(bytes),
+      }
+      const topics = { t: { ...TOPICS.t, cleanupPolicy: 'compact' } } as const
+      const before = await place.open({ topics, codecs: { [compression]: codec } })
+      for (const partition of [0, 1]) {
+        const records = ['a', 'b', 'a'].map((key) => ({ key, value: 'x'.repeat(500), partition }))
+        const options = { compression: partition === 0 ? compression : 'gzip' } as const
+        await before.produce('t', records, options)
+      }
+      const log = await place.reopen(before, { topics })
+      await assert.rejects(log.compact('t'), isRefused)
+      const file = ['t-0', `${'0'.repeat(20)}.log`] as const
+      const bytes = place.readFile(...file)
+      await assert.rejects(log.compact('t', { partitions: [0] }), isRefused)
+      assert.deepEqual(place.readFile(...file), bytes)
+      const { records } = await log.fetch('t', { partition: 1, offset: 0 })
+      assert.deepEqual(
+        records.map(({ offset }) => offset),
+        [1, 2],
+      )
+    })
+
     test('a read fails for the batches of the codec alone', async (t) => {
       const expected = await loadExpected('compressed')
       await using log = await open(await copyFixture('compressed', t), expected)
