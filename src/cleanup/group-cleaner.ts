@@ -24,6 +24,8 @@ import type { RecordSieve } from './record-sieve.ts'
 
 /** The largest position that an index entry can hold. */
 const MAX_SEGMENT_BYTES = 2 ** 31 - 1
+/** In the year 144,000: any timestamp can be told relative to it. */
+const LATEST_HORIZON_MS = 2 ** 52
 /** Chunks of records that are sifted without a look at the clock: some 2 ms. */
 const CHUNKS_AT_ONCE = 16
 
@@ -215,7 +217,7 @@ export class GroupCleaner {
   }
 
   #newHorizon(): number {
-    return this.#round.nowMs + this.#round.deleteRetentionMs
+    return Math.min(this.#round.nowMs + this.#round.deleteRetentionMs, LATEST_HORIZON_MS)
   }
 
   /** With a horizon a batch may get longer. Where positions would no longer fit an index it gets none, and its tombstones stay. */

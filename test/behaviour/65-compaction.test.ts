@@ -182,6 +182,19 @@ onDiskAndInMemory(
   },
 )
 
+onDiskAndInMemory('a tombstone may be kept for good', async (place) => {
+  const log = await open(place, { deleteRetentionMs: Number.MAX_SAFE_INTEGER })
+  await produceEach(log, ['a', '1'], ['a', null], ['b', '2'])
+  for (const days of [0, 1, 10_000]) {
+    await place.clock.advance(days * DAY_MS)
+    await log.compact('users')
+    assert.deepEqual(await recordsIn(log), [
+      [1, 'a', null],
+      [2, 'b', '2'],
+    ])
+  }
+})
+
 onDiskAndInMemory(
   'timestamps stay as they were, whatever a pass does to their batch',
   async (place) => {
