@@ -16,7 +16,7 @@ import {
 } from './kafka-files.ts'
 
 /** The day on which the brokers ran; the records of some are years older. */
-const BROKER_TIME_MS = Date.UTC(2026, 10, 21)
+export const BROKER_TIME_MS = Date.UTC(2026, 10, 21)
 const MAX_INT32 = 2 ** 31 - 1
 const OFFSETS_TOPIC = '__consumer_offsets'
 /** All that can be built from the data again, by its suffixes. */
