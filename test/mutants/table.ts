@@ -94,4 +94,176 @@ export const MUTANTS: readonly Mutant[] = [
       test: 'that wrote what was then lost keeps its epoch: the next one is above it',
     },
   },
+  {
+    name: 'a compaction commits what it has not synced',
+    file: 'src/cleanup/cleaned-writer.ts',
+    search: 'await this.segment.seal()',
+    replace: 'this.segment.flushIndexes()',
+    killedBy: {
+      file: 'test/crash/compaction.test.ts',
+      test: 'after a power cut at any operation of a compaction each key has its last record, and what was deleted is not back',
+    },
+  },
+  {
+    name: 'a compaction syncs no names',
+    file: 'src/storage/segment-swap.ts',
+    search: "import { syncNames } from './sync-error.ts'",
+    replace: 'const syncNames = async (..._unused: unknown[]): Promise<void> => {}',
+    killedBy: {
+      file: 'test/crash/compaction.test.ts',
+      test: 'after a power cut at any operation of a compaction each key has its last record, and what was deleted is not back',
+    },
+  },
+  {
+    name: 'an open that finishes a compaction leaves what it covers',
+    file: 'src/storage/segment-swap.ts',
+    search: 'const isCommitted = (await fileSystem.stat(log)) !== undefined',
+    replace: 'const isCommitted = false',
+    killedBy: {
+      file: 'test/crash/compaction.test.ts',
+      test: 'after a power cut at any operation of a compaction each key has its last record, and what was deleted is not back',
+    },
+  },
+  {
+    name: 'a compaction forgets where producers have come to',
+    file: 'src/cleanup/compaction-pass.ts',
+    search: 'last.set(producerId, { producerEpoch, lastDataOffset: batches.at(-1)?.lastOffset })',
+    replace: 'last.set(producerId, { producerEpoch, lastDataOffset: batches.length })',
+    killedBy: {
+      file: 'test/crash/compaction.test.ts',
+      test: 'after a power cut at any operation of a compaction each key has its last record, and what was deleted is not back',
+    },
+  },
+  {
+    name: 'a compaction that failed behind its commit point is never finished',
+    file: 'src/storage/segment-changes.ts',
+    search: '    this.#unfinished = baseOffset\n',
+    replace: '',
+    killedBy: {
+      file: 'test/crash/compaction-failure.test.ts',
+      test: 'whatever operation of a compaction fails, the records stay, the log goes on, and the next compaction makes up for it',
+    },
+  },
+  {
+    name: 'a compaction keeps the first record of a key',
+    file: 'src/cleanup/record-sieve.ts',
+    search: 'offset >= (found[index] as number)',
+    replace: 'offset <= (found[index] as number)',
+    killedBy: {
+      file: 'test/behaviour/65-compaction.test.ts',
+      test: 'of each key the last record stays, at its old offset, and a tombstone stays too; so after a restart (in memory)',
+    },
+  },
+  {
+    name: 'a compaction drops tombstones at once',
+    file: 'src/cleanup/batch-filter.ts',
+    search: 'return this.#round.isBehindDamage || !isPastHorizon(page, at, this.#round.nowMs)',
+    replace: 'return false',
+    killedBy: {
+      file: 'test/behaviour/65-compaction.test.ts',
+      test: 'a tombstone stays for deleteRetentionMs after the first pass that met it, then it goes (in memory)',
+    },
+  },
+  {
+    name: 'a compaction rolls without being asked',
+    file: 'src/log/compaction.ts',
+    search: 'if (roll) await log.rollNow()',
+    replace: 'await log.rollNow()',
+    killedBy: {
+      file: 'test/behaviour/65-compaction.test.ts',
+      test: 'the active segment is never touched (in memory)',
+    },
+  },
+  {
+    name: 'a compaction that has filled its map takes one record too many for known',
+    file: 'src/cleanup/key-gathering.ts',
+    search: 'this.latestOffset = Math.max(this.latestOffset, offset - 1)',
+    replace: 'this.latestOffset = Math.max(this.latestOffset, offset)',
+    killedBy: {
+      file: 'test/behaviour/65-compaction.test.ts',
+      test: 'keys that do not fit into the map take several passes, with the same outcome (in memory)',
+    },
+  },
+  {
+    name: 'a compaction does not wait for transactions',
+    file: 'src/cleanup/compactor.ts',
+    search: 'return Math.min(highWatermark, firstUnstableOffset ?? highWatermark)',
+    replace: 'return highWatermark',
+    killedBy: {
+      file: 'test/groups/compacted-offsets.test.ts',
+      test: 'leaves undecided what is decided later, however it is',
+    },
+  },
+  {
+    name: 'a record that was aborted supersedes one that counts',
+    file: 'src/cleanup/key-gathering.ts',
+    search: 'return !isAborted && countAt(buffer, at) > 0',
+    replace: 'return countAt(buffer, at) > 0',
+    killedBy: {
+      file: 'test/cleanup/kafka-directories.test.ts',
+      test: 'the directory transactions, compacted here, has of each key the last record, at its old offset, and the groups what they have committed',
+    },
+  },
+  {
+    name: 'a compaction keeps what was aborted',
+    file: 'src/cleanup/batch-filter.ts',
+    search: "return isAborted ? this.#without(page, at) : 'sifted'",
+    replace: "return 'sifted'",
+    killedBy: {
+      file: 'test/cleanup/kafka-directories.test.ts',
+      test: 'the directory transactions, compacted here, has of each key the last record, at its old offset, and the groups what they have committed',
+    },
+  },
+  {
+    name: 'a marker goes while its transaction has batches',
+    file: 'src/cleanup/batch-filter.ts',
+    search: "    if (!isIdle) return 'kept'\n",
+    replace: '',
+    killedBy: {
+      file: 'test/cleanup/batch-filter.test.ts',
+      test: 'a marker stays while its transaction has batches',
+    },
+  },
+  {
+    name: 'a compaction leaves nothing of a producer’s last batch',
+    file: 'src/cleanup/batch-filter.ts',
+    search: 'return last.lastDataOffset === lastOffset',
+    replace: 'return false',
+    killedBy: {
+      file: 'test/cleanup/batch-filter.test.ts',
+      test: 'a batch of an aborted transaction goes, save the header of its producer’s last',
+    },
+  },
+  {
+    name: 'a tombstone goes though a segment before it was left as it is',
+    file: 'src/cleanup/compaction-pass.ts',
+    search: 'isBehindDamage ||= group.some(({ isKept }) => isKept)',
+    replace: 'isBehindDamage ||= group.length === 0',
+    killedBy: {
+      file: 'test/cleanup/damage.test.ts',
+      test: 'a tombstone behind damage stays for good: the record that it deletes is still there',
+    },
+  },
+  {
+    name: 'a delete horizon moves the timestamps',
+    file: 'src/cleanup/batch-rewriter.ts',
+    search: ': shifted(kept.records, count, baseTimestamp - horizon)',
+    replace: ': kept.records',
+    killedBy: {
+      file: 'test/cleanup/record-sieve.test.ts',
+      test: 'a horizon becomes the base of the timestamps, and changes none',
+    },
+  },
+  {
+    name: 'the active segment can be compacted',
+    file: 'src/cleanup/cleanable.ts',
+    search:
+      'const next = segments[index + 1]\n    if (next === undefined || next.baseOffset > stableOffset) break',
+    replace:
+      'const next = segments[index + 1] ?? { baseOffset: limits.logEndOffset }\n    if (next.baseOffset > stableOffset) break',
+    killedBy: {
+      file: 'test/cleanup/cleanable.test.ts',
+      test: 'all but the active segment can be compacted, and all of it is dirty that never was',
+    },
+  },
 ]

@@ -142,7 +142,7 @@ export class CompactionScene {
         last.set(producerId, baseSequence + lastOffset - baseOffset)
       }
     }
-    assert.deepEqual(Object.fromEntries(last), { 7: 1, 8: 2 })
+    assert.deepEqual(Object.fromEntries(last), { 7: 2, 8: 2 })
   }
 }
 
@@ -221,7 +221,7 @@ export class PreparedLog {
       })
     }
     const batches = Buffer.concat([
-      batch(ABORTING, ['k3', 'aborted'], TRANSACTIONAL_BIT),
+      batch(ABORTING, ['k3', 'once-1-0', 'aborted'], TRANSACTIONAL_BIT),
       marker(ABORTING, CONTROL_ABORT),
       batch(COMMITTING, ['k1', 'k2', 'k3'], TRANSACTIONAL_BIT),
       marker(COMMITTING, CONTROL_COMMIT),
