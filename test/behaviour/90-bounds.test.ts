@@ -22,6 +22,8 @@ import { WatchedFileSystem } from '../support/watched-file-system.ts'
 const KIB = 1024
 const MIB = 1024 * KIB
 
+const COMPACTED = { cleanupPolicy: 'compact', segmentBytes: 8 * MIB } as const
+
 interface Watched extends Place {
   readonly fileSystem: WatchedFileSystem
 }
@@ -219,6 +221,30 @@ describe('memory', () => {
     }
     const grown = await grownBy(64 * MIB)
     assert.ok(grown > 8 * MIB, `without a bound it would be more: ${grown} bytes`)
+  })
+
+  test('of a compaction is that of its map and of some buffers, however large the log', async (t) => {
+    const topics = { users: { ...COMPACTED, value: 'bytes', durability: 'os' } } as const
+    const options = { topics, cacheBytes: 0, compactionMapBytes: MIB }
+    const log = await openAt(await diskPlace(t), { ...options, compactionCheckIntervalMs: 1e9 })
+    const value = Buffer.alloc(500, 'v')
+    for (let call = 0; call < 100; call += 1) {
+      const keys = Array.from({ length: 1000 }, (_, index) => `user-${(call % 50) * 1000 + index}`)
+      await log.produce(
+        'users',
+        keys.map((key) => ({ key, value })),
+      )
+    }
+    const before = bytesInUse()
+    let most = 0
+    const timer = setInterval(() => {
+      most = Math.max(most, process.memoryUsage().arrayBuffers)
+    }, 1)
+    const [done] = await log.compact('users')
+    clearInterval(timer)
+    assert.ok((done?.passes ?? 0) > 1 && (done?.bytesBefore ?? 0) > 49 * MIB)
+    assert.ok(most - before < 32 * MIB, `${most - before} bytes`)
+    await log.close()
   })
 })
 
