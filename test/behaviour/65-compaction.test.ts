@@ -14,6 +14,8 @@ const SMALL = {
   indexIntervalBytes: 100,
 } as const satisfies TopicDeclaration
 const PADDING = '.'.repeat(250)
+/** Nothing is looked for in the background, thousands of times a day. */
+const SELDOM = { compactionCheckIntervalMs: 10 * DAY_MS } as const
 
 type Kept = readonly [offset: number, key: string | null, value: string | null]
 
@@ -162,7 +164,7 @@ onDiskAndInMemory('small neighbours become one segment, up to segmentBytes', asy
 onDiskAndInMemory(
   'a tombstone stays for deleteRetentionMs after the first pass that met it, then it goes',
   async (place) => {
-    const log = await open(place)
+    const log = await open(place, {}, SELDOM)
     await produceEach(log, ['a', '1'], ['a', null], ['b', '2'])
     await place.clock.advance(5 * DAY_MS)
     await log.compact('users')
@@ -183,7 +185,7 @@ onDiskAndInMemory(
 )
 
 onDiskAndInMemory('a tombstone may be kept for good', async (place) => {
-  const log = await open(place, { deleteRetentionMs: Number.MAX_SAFE_INTEGER })
+  const log = await open(place, { deleteRetentionMs: Number.MAX_SAFE_INTEGER }, SELDOM)
   await produceEach(log, ['a', '1'], ['a', null], ['b', '2'])
   for (const days of [0, 1, 3]) {
     await place.clock.advance(days * DAY_MS)
@@ -331,7 +333,7 @@ onDiskAndInMemory('retention takes nothing of a topic that is only compacted', a
 onDiskAndInMemory(
   'with both policies old segments go, and of the rest the last record of each key stays',
   async (place) => {
-    const log = await open(place, { cleanupPolicy: 'compact,delete', retentionMs: DAY_MS })
+    const log = await open(place, { cleanupPolicy: 'compact,delete', retentionMs: DAY_MS }, SELDOM)
     await fill(log)
     await log.compact('users')
     await place.clock.advance(DAY_MS / 2)
