@@ -2,8 +2,8 @@ import { isRetentionBound } from '../options.ts'
 import type { StorageEnvironment } from '../storage/environment.ts'
 import type { PartitionLog } from '../storage/partition-log.ts'
 import type { Segment } from '../storage/segment.ts'
+import { overChanges } from '../storage/segment-gone.ts'
 import { greatestTimestamp } from '../storage/time-lookup.ts'
-import { errorCode } from '../util/error-code.ts'
 import type { RetentionLimits, RetentionSegment } from './retention.ts'
 import { planRetention } from './retention.ts'
 
@@ -39,7 +39,15 @@ export async function applyRetention(
 }
 
 /** The segments with all that the decision will look at. */
-async function describeSegments(
+function describeSegments(
+  partition: PartitionLog,
+  environment: CleanerEnvironment,
+  limits: RetentionLimits,
+): Promise<RetentionSegment[]> {
+  return overChanges(partition, () => describe(partition, environment, limits))
+}
+
+async function describe(
   partition: PartitionLog,
   environment: CleanerEnvironment,
   limits: RetentionLimits,
@@ -47,23 +55,16 @@ async function describeSegments(
   const segments = [...partition.segments]
   const { logEndOffset } = partition
   const described: RetentionSegment[] = []
-  try {
-    for (const [index, segment] of segments.entries()) {
-      described.push({
-        baseOffset: segment.baseOffset,
-        sizeBytes: await sizeFor(segment, segment === segments.at(-1), limits),
-        largestTimestamp: NOT_ASKED,
-        nextOffset: segments[index + 1]?.baseOffset ?? logEndOffset,
-      })
-    }
-    await addTimestamps(described, segments, environment, limits)
-    return described
-  } catch (error) {
-    // A segment that was deleted meanwhile is gone; the next run sees what is left.
-    const isOneGone = segments.some((segment) => !partition.segments.includes(segment))
-    if (isOneGone && errorCode(error) === 'ENOENT') return []
-    throw error
+  for (const [index, segment] of segments.entries()) {
+    described.push({
+      baseOffset: segment.baseOffset,
+      sizeBytes: await sizeFor(segment, segment === segments.at(-1), limits),
+      largestTimestamp: NOT_ASKED,
+      nextOffset: segments[index + 1]?.baseOffset ?? logEndOffset,
+    })
   }
+  await addTimestamps(described, segments, environment, limits)
+  return described
 }
 
 /** Without a bound in bytes only the active segment's size decides anything. */

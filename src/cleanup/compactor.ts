@@ -1,7 +1,7 @@
 import { randomInt } from 'node:crypto'
 import type { PartitionLog } from '../storage/partition-log.ts'
 import type { Segment } from '../storage/segment.ts'
-import { SegmentGoneError } from '../storage/segment-gone.ts'
+import { overChanges, SegmentGoneError } from '../storage/segment-gone.ts'
 import type { CleanablePart, CleanableSegment } from './cleanable.ts'
 import { findCleanable, firstDirtyOffset, isDue } from './cleanable.ts'
 import { timestampOf } from './cleaner.ts'
@@ -164,16 +164,4 @@ async function sumBelow(segments: readonly Segment[], offset: number): Promise<n
     if (next !== undefined && next.baseOffset <= offset) bytes += await segment.measure()
   }
   return bytes
-}
-
-/** Looks at the segments anew, once they are what the directory has, where one of them went while they were looked at. */
-async function overChanges<T>(partition: PartitionLog, look: () => Promise<T>): Promise<T> {
-  for (;;) {
-    try {
-      return await look()
-    } catch (error) {
-      if (!(error instanceof SegmentGoneError)) throw error
-      await partition.settled()
-    }
-  }
 }

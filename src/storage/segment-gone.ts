@@ -10,3 +10,24 @@ export class SegmentGoneError extends Error {
     super(`${file} is of a segment that is gone`)
   }
 }
+
+/** A partition, as far as it says when its segments are known again. */
+interface ChangingPartition {
+  /** Resolves when the list of segments is again what the directory has. */
+  settled(): Promise<void>
+}
+
+/** Looks at the segments of a partition, and anew where one of them went while they were looked at. */
+export async function overChanges<T>(
+  partition: ChangingPartition,
+  look: () => Promise<T>,
+): Promise<T> {
+  for (;;) {
+    try {
+      return await look()
+    } catch (error) {
+      if (!(error instanceof SegmentGoneError)) throw error
+      await partition.settled()
+    }
+  }
+}

@@ -1,6 +1,7 @@
 // What becomes of a compaction while segments go, or the partition does.
 import assert from 'node:assert/strict'
 import { suite, test } from 'node:test'
+import { applyRetention } from '../../src/cleanup/cleaner.ts'
 import type { CompactionCounts } from '../../src/cleanup/compactor.ts'
 import { compactPartition, describeCleanable } from '../../src/cleanup/compactor.ts'
 import { Compaction } from '../../src/log/compaction.ts'
@@ -67,6 +68,18 @@ test('segments that are deleted while a partition is compacted do not keep it fr
         [4, 'b'],
       ],
     )
+    await log.close()
+  }
+})
+
+test('retention looks over segments that are being replaced, at whatever moment', async () => {
+  for (let moment = 0; moment < 400; moment += 5) {
+    const { log, environment } = await opened(['a', 'b', 'a', 'c', 'b'], new MemoryFileSystem())
+    log.configure({ ...log.config, cleanupPolicy: 'compact,delete', retentionMs: 2 ** 50 })
+    const compacting = compactAll(log, environment)
+    for (let turn = 0; turn < moment; turn += 1) await undefined
+    assert.equal(await applyRetention(log, environment), 0, `moment ${moment}`)
+    await compacting
     await log.close()
   }
 })
