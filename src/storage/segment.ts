@@ -261,9 +261,10 @@ export class Segment implements IndexEntrySink {
     this.#timeIndex?.file.flushSync()
   }
 
-  /** Cuts both indexes to their entries and syncs them. Where it throws, they hold in memory. */
+  /** Cuts both indexes to their entries and syncs them; not once it begins to be retired. Where it throws, they hold in memory. */
   saveIndexes(): Promise<void> {
     const save = this.#inPassing(async () => {
+      this.#refuseRetired()
       await this.offsetIndex.file.sync()
       await this.timeIndex.file.sync()
     })
