@@ -12,14 +12,15 @@ import { BatchFormatError } from '../codec/batch-format-error.ts'
 import { BatchCursor } from '../storage/batch-cursor.ts'
 import { seek } from '../storage/index-rebuild.ts'
 import type { Segment } from '../storage/segment.ts'
+import { turnIsLongForBackground } from '../util/turn.ts'
 import type { CleanedTransactions } from './cleaned-transactions.ts'
 import type { KeyMap } from './key-map.ts'
 import type { PassContext, RecordBytes } from './pass-context.ts'
 import { recordBytes } from './pass-context.ts'
 import { CHUNK_RECORDS, RecordChunk, RecordReader } from './record-chunk.ts'
 
-/** Chunks of a batch that are taken without a look at the clock: some 2 ms. */
-const CHUNKS_AT_ONCE = 16
+/** Chunks of a batch that are taken without a look at the clock: some 0.4 ms. */
+const CHUNKS_AT_ONCE = 4
 
 export interface DirtySegment {
   readonly segment: Segment
@@ -80,6 +81,7 @@ export class KeyGathering {
       const isFull: boolean = typeof taken === 'boolean' ? taken : await taken
       if (isFull) return true
       this.latestOffset = Math.max(this.latestOffset, lastOffsetAt(cursor.buffer, cursor.at))
+      if (turnIsLongForBackground()) await pace(0)
     }
   }
 

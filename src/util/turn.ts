@@ -5,6 +5,8 @@
  * The real time is meant here, not the `Clock`: it is the event loop of this process that is watched.
  */
 const SLICE_MS = 5
+/** Of work that nobody waits for: who produces or fetches beside it comes to a turn of its own after as much at the most, several times a call. */
+const BACKGROUND_SLICE_MS = 0.5
 
 /** Taken once: as a global it is an accessor, which takes as long as the look at the clock. */
 const { performance } = globalThis
@@ -13,14 +15,19 @@ let turnStartMs = 0
 let inTurn = false
 
 /** True when the current turn of the event loop has gone on for longer than it should. */
-export function turnIsLong(): boolean {
+export function turnIsLong(sliceMs: number = SLICE_MS): boolean {
   if (!inTurn) {
     inTurn = true
     turnStartMs = performance.now()
     setImmediate(endTurn).unref()
     return false
   }
-  return performance.now() - turnStartMs > SLICE_MS
+  return performance.now() - turnStartMs > sliceMs
+}
+
+/** As `turnIsLong`, for work in the background, which gives way earlier. */
+export function turnIsLongForBackground(): boolean {
+  return turnIsLong(BACKGROUND_SLICE_MS)
 }
 
 /** Runs `task`, which must not throw, from a microtask: as soon as the current code has ended. */

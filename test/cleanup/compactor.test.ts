@@ -9,6 +9,7 @@ import type { StorageEnvironment } from '../../src/storage/environment.ts'
 import type { PartitionLog } from '../../src/storage/partition-log.ts'
 import { MemoryFileSystem } from '../../src/testing/memory-file-system.ts'
 import type { FileStat } from '../../src/types.ts'
+import { turnIsLong } from '../../src/util/turn.ts'
 import {
   append,
   openLog,
@@ -82,6 +83,32 @@ test('retention looks over segments that are being replaced, at whatever moment'
     await compacting
     await log.close()
   }
+})
+
+test('where a turn of the event loop has become long, the next batch waits for another one', async () => {
+  const batches = 40
+  const fileSystem = new MemoryFileSystem()
+  const environment = storageEnvironment(fileSystem)
+  const log = await openLog(fileSystem, { environment, config: CONFIG })
+  for (let index = 0; index < batches; index += 1) {
+    await append(log, recordSet({ key: `${index % 3}`, value: 'v', timestamp: 5 }))
+  }
+  await log.rollNow()
+  let waits = 0
+  await compactPartition(log, environment, {
+    range: await describeCleanable(log, environment, undefined),
+    mapBytes: 4096,
+    pace: (bytes) => {
+      if (bytes === 0) waits += 1
+      const startMs = performance.now()
+      while (performance.now() - startMs < 1) turnIsLong()
+      return Promise.resolve()
+    },
+    passed: () => Promise.resolve(),
+  })
+  // Of both phases.
+  assert.ok(waits >= 2 * batches, `${waits}`)
+  await log.close()
 })
 
 /** `stat` of a .log waits for the test. */
