@@ -41,11 +41,11 @@ export class KeyedRecords {
     return { key: Buffer.from(keyText(this.keyOf(offset))), value: this.valueOf(offset) }
   }
 
-  /** The offsets that are the last of their keys. */
-  lastOffsets(records: number): Set<number> {
-    const last = new Map<number, number>()
-    for (let offset = 0; offset < records; offset += 1) last.set(this.keyOf(offset), offset)
-    return new Set(last.values())
+  /** By key, its last offset; -1 where no record has it. */
+  lastOffsets(records: number): Float64Array {
+    const last = new Float64Array(this.#keys).fill(-1)
+    for (let offset = 0; offset < records; offset += 1) last[this.keyOf(offset)] = offset
+    return last
   }
 
   /** Views on one buffer: a million buffers would take longer to make than the records to append. */

@@ -29,5 +29,8 @@ test('all keys are drawn, each about as often, and each has one last offset', ()
   }
   assert.equal(count.size, KEYS)
   assert.ok(Math.max(...count.values()) < 60, `${Math.max(...count.values())} of one key`)
-  assert.deepEqual(keyed.lastOffsets(RECORDS), new Set(last.values()))
+  const found = [...keyed.lastOffsets(RECORDS)]
+  assert.deepEqual(new Set(found), new Set(last.values()))
+  assert.ok(found.every((offset, key) => keyed.keyOf(offset) === key))
+  assert.deepEqual([...keyed.lastOffsets(0)], new Array(KEYS).fill(-1))
 })

@@ -61,7 +61,8 @@ async function checkCompacted(log: KeyedLog, context: TaskContext): Promise<void
   for (let offset = 0; offset < latest; ) {
     const page = await log.fetch(TOPIC, { partition: 0, offset })
     for (const record of page.records) {
-      if (!last.has(record.offset)) throw new Error(`offset ${record.offset} is there still`)
+      const isLast = last[expected.keyOf(record.offset)] === record.offset
+      if (!isLast) throw new Error(`offset ${record.offset} is there still`)
       const { key, value } = expected.record(record.offset)
       requireBytes('a key', record.key, key as Buffer)
       requireBytes('a value', record.value, value)
@@ -69,7 +70,7 @@ async function checkCompacted(log: KeyedLog, context: TaskContext): Promise<void
     count += page.records.length
     offset = page.nextOffset
   }
-  requireEqual('the number of records', count, last.size)
+  requireEqual('the number of records', count, last.filter((each) => each >= 0).length)
 }
 
 /** So many requests are made before, and not counted. */
