@@ -68,6 +68,11 @@ export class Appender {
     this.#isScheduled = false
     this.#drain()
   }
+  /** In a turn that was waited for it does not ask whether that is long: a loop of answers to others makes each one so before it comes. */
+  readonly #lateDrainTask = (): void => {
+    this.#isScheduled = false
+    this.#drain(true)
+  }
 
   constructor(
     target: AppendTarget,
@@ -257,12 +262,12 @@ export class Appender {
   }
 
   /** Writes what waits, at once where it can be; the rest goes on asynchronously. In a long turn all of it waits for the next. */
-  #drain(): void {
+  #drain(hasWaited = false): void {
     if (this.#isWriting || this.#failure !== undefined) return
     if (this.#linger.isOn && this.#mayLinger()) return
-    if (turnIsLong()) {
+    if (!hasWaited && turnIsLong()) {
       this.#isScheduled = true
-      setImmediate(this.#drainTask)
+      setImmediate(this.#lateDrainTask)
       return
     }
     this.#hasEagerCalls = false

@@ -90,6 +90,27 @@ describe('the event loop', () => {
     await log.close()
   })
 
+  test('is left to produces by a loop of awaited fetches, and the other way round', async (t) => {
+    const log = await openAt(await diskPlace(t), { topics: { events: { durability: 'os' } } })
+    for (let n = 0; n < 20; n += 1) await log.produce('events', { value: n })
+    const endMs = performance.now() + 10_000
+    let fetches = 0
+    let produces = 0
+    const isDone = (): boolean => fetches >= 20 && produces >= 20
+    const goOn = (): boolean => {
+      assert.ok(performance.now() < endMs, `${fetches} fetches and ${produces} produces in 10 s`)
+      return !isDone()
+    }
+    const fetching = async (): Promise<void> => {
+      for (; goOn(); fetches += 1) await log.fetch('events', { partition: 0, offset: 3 })
+    }
+    const producing = async (): Promise<void> => {
+      for (; goOn(); produces += 1) await log.produce('events', { value: produces })
+    }
+    await Promise.all([fetching(), fetching(), producing(), producing()])
+    await log.close()
+  })
+
   for (const compression of ['gzip', 'snappy', 'lz4', 'zstd'] as const) {
     test(`is held no longer than 25 ms by large batches compressed with ${compression}`, async (t) => {
       const place = await diskPlace(t)
