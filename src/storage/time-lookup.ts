@@ -194,8 +194,9 @@ async function findInBatch(
   const start = Math.max(header.baseOffset, request.from)
   // A reader that begins here is told of the damage.
   if (checkBatch(batch, 0, header.sizeBytes) !== undefined) return start
-  // All its records have its timestamp; they need not be decompressed.
-  if (header.isLogAppendTime && header.codec !== CODEC_NONE) return start
+  // All its records have its timestamp; they need not be decompressed, unless compaction has taken some.
+  const isWhole = header.count === header.lastOffset - header.baseOffset + 1
+  if (isWhole && header.isLogAppendTime && header.codec !== CODEC_NONE) return start
   const sink = new FirstSince(request)
   try {
     const records = await codecs.decompress(header.codec, batch.subarray(BATCH_HEADER_BYTES))

@@ -219,6 +219,36 @@ onDiskAndInMemory(
   },
 )
 
+onDiskAndInMemory(
+  'a look-up by time answers with a record that has stayed, not with a gap before it',
+  async (place) => {
+    for (const compression of ['none', 'gzip'] as const) {
+      for (const timestampType of ['CreateTime', 'LogAppendTime'] as const) {
+        const users = `of-${compression}-${timestampType}`
+        const declaration = { value: 'string', compression, timestampType } as const
+        const log = await place.open({
+          topics: { [users]: { ...declaration, cleanupPolicy: 'compact' } },
+        })
+        const value = 'x'.repeat(100)
+        for (const keys of ['aadb', 'cabc']) {
+          await place.clock.advance(10)
+          await log.produce(
+            users,
+            Array.from(keys, (key) => ({ key, value })),
+          )
+        }
+        await log.compact(users)
+        const timestamp = place.clock.now()
+        const found = [timestamp - 10, timestamp].map((at) =>
+          log.offsetForTimestamp(users, { partition: 0, timestamp: at }),
+        )
+        assert.deepEqual(await Promise.all(found), [2, 5], users)
+        await log.close()
+      }
+    }
+  },
+)
+
 onDiskAndInMemory('headers and all codecs come through', async (place) => {
   for (const compression of ['none', 'gzip', 'snappy', 'lz4', 'zstd'] as const) {
     const name = `of-${compression}`
