@@ -7,20 +7,35 @@ import { randomInteger, seededRandom } from '../support/random.ts'
 import type { Trust } from './adoption.ts'
 import { adopt, adoptedTopics, offsetsTopic } from './adoption.ts'
 import { Broker } from './broker.ts'
-import { expectDump } from './expectations.ts'
+import { expectDump, expectNothingRebuilt, hasEmptyBatch, hasGaps } from './expectations.ts'
 import { Judge } from './judge.ts'
 import { dumpDirectories, verifyIndexes } from './kafka-tools.ts'
 import type { Deleted, OurView } from './kafkas-view.ts'
-import { expectKafkasViewIs, viewOf } from './kafkas-view.ts'
-import { Acknowledgements, openRandomLog, produceRandomly, writeTerm } from './random-run.ts'
+import { consumeAll, expectKafkasViewIs, viewOf } from './kafkas-view.ts'
+import { isCompacted, KINDS, topicOf } from './kinds.ts'
+import {
+  Acknowledgements,
+  compactAll,
+  openRandomLog,
+  produceRandomly,
+  writeTerm,
+} from './random-run.ts'
+import type { SentRecord } from './records.ts'
 import { randomRecord } from './records.ts'
 import { scratchDirectory } from './scratch.ts'
 import { SEED } from './seed.ts'
+import { expectSurvivors } from './survivors.ts'
 
 const BURSTS = 100
 const BURSTS_BETWEEN = 20
 const OFFSETS_TOPIC = '__consumer_offsets'
 const CODECS = ['none', 'gzip', 'snappy', 'lz4', 'zstd']
+
+const CLEANED_AT_ONCE = {
+  'cleanup.policy': 'compact',
+  'min.cleanable.dirty.ratio': '0.001',
+  'segment.ms': '1',
+}
 
 const judge = new Judge()
 after(() => judge.close())
@@ -55,6 +70,8 @@ function expectSameIndexes(
 ): void {
   let compared = 0
   for (const name of seen.keys()) {
+    // Of the segments that a compaction has joined, each has its own last time entry.
+    if (isCompacted(name)) continue
     for (const segment of segmentsIn(path.join(directory, name)).slice(0, -1)) {
       if (except.has(`${name}/${segment}`)) continue
       for (const suffix of ['index', 'timeindex']) {
@@ -68,6 +85,29 @@ function expectSameIndexes(
   assert.ok(compared > 0)
 }
 
+const randomRecords = (name: string, random: () => number): SentRecord[] =>
+  Array.from({ length: 1 + randomInteger(random, 30) }, () =>
+    randomRecord(random, { valueLimit: 300, isKeyed: isCompacted(name) }),
+  )
+
+/** Has the broker append to a partition. */
+async function produceThere(
+  name: string,
+  records: readonly SentRecord[],
+  acknowledged: Acknowledgements,
+  random: () => number,
+): Promise<void> {
+  const settings = {
+    'compression.type': CODECS[randomInteger(random, CODECS.length)] ?? 'none',
+    'enable.idempotence': random() < 0.5 ? 'true' : 'false',
+  }
+  const answers = await judge.ask('produce', { partition: name, settings, records })
+  for (const [index, [offset, timestamp]] of answers.entries()) {
+    const { timestamp: _, ...rest } = records[index] ?? assert.fail()
+    acknowledged.add({ name, baseOffset: offset, records: [{ ...rest, timestamp }] })
+  }
+}
+
 /** Appends to every partition on the broker, and commits for a group of ours and for a new one. */
 async function useBroker(
   acknowledged: Acknowledgements,
@@ -76,18 +116,7 @@ async function useBroker(
 ): Promise<void> {
   for (const name of seen.keys()) {
     if (name.startsWith(OFFSETS_TOPIC)) continue
-    const records = Array.from({ length: 1 + randomInteger(random, 30) }, () =>
-      randomRecord(random, { valueLimit: 300 }),
-    )
-    const settings = {
-      'compression.type': CODECS[randomInteger(random, CODECS.length)] ?? 'none',
-      'enable.idempotence': random() < 0.5 ? 'true' : 'false',
-    }
-    const answers = await judge.ask('produce', { partition: name, settings, records })
-    for (const [index, [offset, timestamp]] of answers.entries()) {
-      const { timestamp: _, ...rest } = records[index] ?? assert.fail()
-      acknowledged.add({ name, baseOffset: offset, records: [{ ...rest, timestamp }] })
-    }
+    await produceThere(name, randomRecords(name, random), acknowledged, random)
     const committed = { offset: randomInteger(random, 100), metadata: 'Kafka’s', leaderEpoch: -1 }
     for (const group of ['group-1', 'of Kafka']) {
       await judge.ask('commit', { group, offsets: { [name]: committed } })
@@ -95,14 +124,16 @@ async function useBroker(
   }
 }
 
-/** Adds to a closed log and its acknowledgements; answers with what is in it then. */
+/** Compacts a closed log and adds to it, and to its acknowledgements; answers with what is in it then. */
 async function goOn(
   directory: string,
   acknowledged: Acknowledgements,
   random: () => number,
 ): Promise<OurView> {
   const log = await openRandomLog(directory)
-  assert.deepEqual([log.recovery.clean, log.recovery.partitions], [true, []])
+  expectNothingRebuilt(log.recovery)
+  acknowledged.expectIn((await viewOf(log, random)).seen, { wasKilled: false })
+  await compactAll(log)
   acknowledged.expectIn((await viewOf(log, random)).seen, { wasKilled: false })
   await produceRandomly(log, random, BURSTS_BETWEEN, acknowledged.add)
   // Readers see what was acknowledged early, too.
@@ -111,6 +142,34 @@ async function goOn(
   acknowledged.expectIn(view.seen, { wasKilled: false })
   await log.close()
   return view
+}
+
+/** Its own cleaner goes over what ours has been at, and finds something to do. */
+async function haveItCleaned(
+  broker: Broker,
+  acknowledged: Acknowledgements,
+  { seen }: OurView,
+  random: () => number,
+): Promise<void> {
+  const isCleaned = (name: string): boolean => isCompacted(name) && !name.startsWith(OFFSETS_TOPIC)
+  const names = [...seen.keys()].filter(isCleaned)
+  for (const name of names) {
+    await judge.ask('alterTopic', { name: topicOf(name), config: CLEANED_AT_ONCE })
+    // With a record of this moment it rolls all that is there: only that can be cleaned.
+    const records = randomRecords(name, random).map(({ timestamp: _, ...record }) => record)
+    await produceThere(name, records, acknowledged, random)
+  }
+  for (const name of names) await broker.untilCleaned(topicOf(name), 0)
+  let removed = 0
+  for (const [name, { records }] of await consumeAll(judge, names)) {
+    const before = seen.get(name)?.records ?? []
+    // Our compaction may have said so of tombstones.
+    const mayTombstonesGo = KINDS[topicOf(name)]?.declaration.deleteRetentionMs === 0
+    expectSurvivors(name, records, before, { mayTombstonesGo })
+    const there = new Set(records.map(({ offset }) => offset))
+    removed += before.filter(({ offset }) => !there.has(offset)).length
+  }
+  assert.ok(removed > 0, 'the broker has removed nothing')
 }
 
 for (const trust of ['trusting', 'recovering'] as const satisfies Trust[]) {
@@ -141,9 +200,13 @@ for (const trust of ['trusting', 'recovering'] as const satisfies Trust[]) {
       await expectKafkasViewIs(judge, view, deleted)
     }
     assert.deepEqual([broker.complaints, broker.droppedEpochs], [[], []])
+    if (trust === 'trusting') await haveItCleaned(broker, acknowledged, view, random)
     await broker.stop()
+    if (trust === 'trusting') view = await goOn(broker.data, acknowledged, random)
     const partitions = [...view.seen.keys()].map((name) => path.join(broker.data, name))
-    expectDump(await dumpDirectories(partitions), broker.data, view.seen)
-    await verifyIndexes(partitions)
+    const dump = await dumpDirectories(partitions, hasGaps)
+    expectDump(dump, broker.data, view.seen)
+    // Kafka's tool finds fault with what Kafka makes: a time index entry for a batch that has lost all its records.
+    await verifyIndexes(partitions.filter((each) => !hasEmptyBatch(dump, each)))
   })
 }

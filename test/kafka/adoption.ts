@@ -6,7 +6,7 @@ import type { Broker } from './broker.ts'
 import type { Judge, NewTopic } from './judge.ts'
 import { brokerConfigOf, DECLARATIONS } from './kinds.ts'
 
-const CLEAN_MARKER = '.kafka_cleanshutdown'
+export const CLEAN_MARKER = '.kafka_cleanshutdown'
 const RECOVERY_POINTS = 'recovery-point-offset-checkpoint'
 const LOG_STARTS = 'log-start-offset-checkpoint'
 const HIGH_WATERMARKS = 'replication-offset-checkpoint'

@@ -2,16 +2,18 @@
 import type { ChildProcess } from 'node:child_process'
 import { randomBytes } from 'node:crypto'
 import { once } from 'node:events'
-import { mkdirSync, writeFileSync } from 'node:fs'
+import { mkdirSync, readdirSync, readFileSync, writeFileSync } from 'node:fs'
 import type { AddressInfo } from 'node:net'
 import { createServer } from 'node:net'
 import path from 'node:path'
+import { setTimeout as pause } from 'node:timers/promises'
 import { startJava } from './java.ts'
 import type { Judge } from './judge.ts'
 import { endWithThisFile, scratchDirectory, within } from './scratch.ts'
 
 const START_MS = 60_000
 const STOP_MS = 60_000
+const CLEANED_MS = 60_000
 /** Another process may take a port that was free a moment ago. */
 const TRIES = 3
 const DROPPED_EPOCHS =
@@ -122,6 +124,26 @@ export class Broker {
         if (tries === TRIES || !this.#said.includes('Address already in use')) throw error
       }
     }
+  }
+
+  /**
+   * Resolves when all of a partition is clean but its newest segment, which is never cleaned. The cleaner's checkpoint says how
+   * far it has come.
+   */
+  async untilCleaned(topic: string, partition: number): Promise<void> {
+    const names = readdirSync(path.join(this.data, `${topic}-${partition}`))
+    const newest =
+      names
+        .filter((name) => name.endsWith('.log'))
+        .sort()
+        .at(-1) ?? ''
+    const line = `${topic} ${partition} ${Number.parseInt(newest, 10)}\n`
+    const checkpoint = path.join(this.data, 'cleaner-offset-checkpoint')
+    for (let waited = 0; waited < CLEANED_MS; waited += 100) {
+      if (readFileSync(checkpoint, 'utf8').includes(line)) return
+      await pause(100)
+    }
+    throw new Error(`the broker has not cleaned ${topic}-${partition}`)
   }
 
   /** A clean stop. */

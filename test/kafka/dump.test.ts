@@ -2,7 +2,7 @@
 import assert from 'node:assert/strict'
 import path from 'node:path'
 import { test } from 'node:test'
-import { expectCodecs, expectDump } from './expectations.ts'
+import { expectCodecs, expectDump, expectGaps, hasGaps } from './expectations.ts'
 import { dumpDirectories, verifyIndexes } from './kafka-tools.ts'
 import { writeAndKill } from './killed-writer.ts'
 import { Acknowledgements, openRandomLog, writeTerm } from './random-run.ts'
@@ -37,9 +37,10 @@ test(`random runs, closed, are sound to Kafka (seed ${SEED})`, async () => {
   const seen = await reopen(directory, true)
   acknowledged.expectIn(seen, { wasKilled: false })
   const partitions = partitionsOf(directory, seen)
-  const dump = await dumpDirectories(partitions)
+  const dump = await dumpDirectories(partitions, hasGaps)
   expectDump(dump, directory, seen)
   expectCodecs(dump, directory)
+  expectGaps(seen)
   await verifyIndexes(partitions)
 })
 
@@ -54,7 +55,7 @@ test(`each state that a kill and a reopen left is sound to Kafka (seed ${SEED})`
     states.push({ directory, seen })
   }
   const partitions = states.flatMap(({ directory, seen }) => partitionsOf(directory, seen))
-  const dump = await dumpDirectories(partitions)
+  const dump = await dumpDirectories(partitions, hasGaps)
   await verifyIndexes(partitions)
   for (const { directory, seen } of states) expectDump(dump, directory, seen)
 })

@@ -1,34 +1,37 @@
 // What a real broker wrote opens here, record for record: stopped cleanly, gone on with, and killed while producers write.
 import assert from 'node:assert/strict'
-import { readdirSync, readFileSync } from 'node:fs'
+import { readdirSync, rmSync } from 'node:fs'
 import path from 'node:path'
 import { after, test } from 'node:test'
-import { setTimeout as pause } from 'node:timers/promises'
 import type { RecoveryReport } from '../../src/index.ts'
 import { Log } from '../../src/index.ts'
 import { randomInteger, seededRandom } from '../support/random.ts'
+import { CLEAN_MARKER } from './adoption.ts'
 import { Broker } from './broker.ts'
 import type { BrokerKind } from './broker-kinds.ts'
 import { BROKER_KINDS, CODECS } from './broker-kinds.ts'
-import type { StormResult } from './judge.ts'
+import { expectNothingRebuilt } from './expectations.ts'
+import type { Settings, StormResult } from './judge.ts'
 import { Judge } from './judge.ts'
+import type { Dump } from './kafka-tools.ts'
 import { dumpDirectories, verifyIndexes } from './kafka-tools.ts'
 import type { Deleted, OurView } from './kafkas-view.ts'
 import { consumeAll, expectKafkasViewIs, viewOf } from './kafkas-view.ts'
-import type { ByteLog, ByteTopics, Seen } from './records.ts'
-import { expectSameView, randomRecord, readLog, SOME_TIME, toProduce } from './records.ts'
+import type { ByteLog, ByteTopics, Seen, SentRecord } from './records.ts'
+import { expectSameView, randomRecord, readLog, toProduce } from './records.ts'
 import { SEED } from './seed.ts'
+import { expectSurvivors } from './survivors.ts'
 
 const CALLS = 12
-const CLEANED_WITHIN_MS = 30_000
 const KINDS = Object.entries(BROKER_KINDS)
 const TRANSACTIONS = 'transactions-0'
-/** Its producer's open transaction must outlive this test. */
-const TRANSACTIONAL = {
-  'transactional.id': 'of the judge',
+const OURS_TO_COMPACT = KINDS.filter(([, { ourCompaction }]) => ourCompaction !== undefined)
+/** A producer of a topic's own, whose open transaction must outlive this test. */
+const transactional = (id: string): Settings => ({
+  'transactional.id': id,
   'transaction.timeout.ms': '600000',
   'compression.type': 'lz4',
-}
+})
 /** Group ids by the protocol of their members. */
 const GROUPS = { classic: 'classic members', consumer: 'members of KIP-848' }
 
@@ -40,10 +43,26 @@ const partitionsOf = (topic: string, { partitions }: BrokerKind): string[] =>
 const NAMES = KINDS.flatMap(([topic, kind]) => partitionsOf(topic, kind))
 const INTERNAL = ['__consumer_offsets-0', '__transaction_state-0']
 
-/** Below the log start of `trimmed`, and where the cleaner was, any record may have been. */
+/** Below the log start of `trimmed`, and where the broker's cleaner was, any record may have been. */
 const deleted: Deleted = (name) => (/^(?:trimmed|compacted)-/.test(name) ? [{}] : [])
 
 // ------------------------------------------------------------------------------------ the broker
+
+/** Where we compact, the first two calls have one key: the first loses its only record, the last one of a producer that writes no more. */
+const KEY_OF_TWO = Buffer.from('of two calls').toString('base64')
+
+function recordsOf(
+  { shape, fromMs, stepMs = 0, ourCompaction }: BrokerKind,
+  random: () => number,
+  call: number,
+): SentRecord[] {
+  const time = fromMs === undefined ? {} : { timestamp: fromMs + call * stepMs }
+  const isOfTwo = ourCompaction !== undefined && call <= 2
+  const count = isOfTwo ? 1 : 1 + randomInteger(random, 20)
+  return Array.from({ length: count }, () => {
+    return { ...randomRecord(random, shape), ...time, ...(isOfTwo ? { key: KEY_OF_TWO } : {}) }
+  })
+}
 
 /** One call's records to a partition; a transaction is committed, aborted, or at last left open. */
 async function produce(
@@ -52,16 +71,17 @@ async function produce(
   random: () => number,
   call: number,
 ): Promise<void> {
-  const { shape, stepMs } = kind
-  const time = stepMs === undefined ? {} : { timestamp: SOME_TIME + call * stepMs }
-  const records = Array.from({ length: 1 + randomInteger(random, 20) }, () => {
-    return { ...randomRecord(random, shape), ...time }
-  })
+  const records = recordsOf(kind, random, call)
+  const isFirst = call === 1
   if (kind.isTransactional === true) {
-    const end = call === CALLS ? 'open' : random() < 0.5 ? 'commit' : 'abort'
-    await judge.ask('transaction', { partition: name, settings: TRANSACTIONAL, records, end })
+    const decided = isFirst || random() < 0.5 ? 'commit' : 'abort'
+    const end = call === CALLS ? 'open' : decided
+    const settings = transactional(isFirst ? `${name}, once` : name)
+    await judge.ask('transaction', { partition: name, settings, records, end })
   } else {
-    await judge.ask('produce', { partition: name, settings: kind.producer(random), records })
+    const own = { 'enable.idempotence': 'true', 'client.id': name }
+    const settings = { ...kind.producer(random), ...(isFirst ? own : {}) }
+    await judge.ask('produce', { partition: name, settings, records })
   }
 }
 
@@ -88,20 +108,6 @@ async function useBroker(random: () => number): Promise<void> {
   }
 }
 
-/** The cleaner's checkpoint says how far it has come: it never cleans a partition's newest segment. */
-async function untilCleaned(data: string): Promise<void> {
-  for (let waited = 0; waited < CLEANED_WITHIN_MS; waited += 100) {
-    const newest = readdirSync(path.join(data, 'compacted-0'))
-      .filter((name) => name.endsWith('.log'))
-      .sort()
-      .at(-1)
-    const checkpoint = readFileSync(path.join(data, 'cleaner-offset-checkpoint'), 'utf8')
-    if (checkpoint.includes(`compacted 0 ${Number.parseInt(newest ?? '', 10)}\n`)) return
-    await pause(100)
-  }
-  assert.fail('the broker has not cleaned its compacted topic')
-}
-
 // ------------------------------------------------------------------------------------- our turn
 
 /** Keys are bytes here, too: those of a topic that nobody declares are strings. */
@@ -112,15 +118,6 @@ const DECLARATIONS = Object.fromEntries(
 )
 const openLog = (directory: string): Promise<ByteLog> =>
   Log.open<ByteTopics>(directory, { topics: DECLARATIONS })
-
-/** Files that the broker was about to unlink are unlinked; that is all. */
-function expectNothingRebuilt({ clean, scannedBytes, partitions }: RecoveryReport): void {
-  assert.deepEqual([clean, scannedBytes], [true, 0])
-  for (const { cut, damage, rebuilt, finished } of partitions) {
-    assert.deepEqual([cut, damage, rebuilt], [[], [], []])
-    assert.ok(finished.every((name) => name.endsWith('.deleted')))
-  }
-}
 
 /**
  * Only where producers wrote is anything read. A killed broker leaves the indexes of each newest segment preallocated, zeros behind
@@ -143,8 +140,12 @@ function expectLittleRebuilt({ clean, partitions }: RecoveryReport, written: str
   }
 }
 
-/** A few calls of ours to every partition. */
+/** A few calls of ours to every partition, and a compaction where it is ours. */
 async function goOn(log: ByteLog, random: () => number): Promise<OurView> {
+  for (const [topic, { ourCompaction = {} }] of OURS_TO_COMPACT) {
+    await log.alterTopic(topic, ourCompaction)
+    await log.compact(topic)
+  }
   for (const [topic, kind] of KINDS) {
     for (let partition = 0; partition < kind.partitions; partition += 1) {
       for (let call = randomInteger(random, 3); call >= 0; call -= 1) {
@@ -176,6 +177,40 @@ function expectStorm(seen: Seen, before: Seen, results: readonly StormResult[]):
   }
 }
 
+/** What is left for a reader of decided transactions. */
+function expectCompacted(after: Seen, before: Seen): void {
+  for (const [name, { records }] of before) {
+    const left = after.get(name)?.records ?? []
+    const { ourCompaction } = BROKER_KINDS[name.slice(0, name.lastIndexOf('-'))] ?? {}
+    expectSurvivors(name, left, records, {
+      mayTombstonesGo: ourCompaction?.deleteRetentionMs === 0,
+    })
+    const there = new Set(left.map(({ offset }) => offset))
+    assert.ok(
+      records.some(({ offset }) => !there.has(offset)),
+      `${name}: nothing was compacted`,
+    )
+  }
+}
+
+/** The first batch has lost its record, and still tells the sequence of its producer. */
+function expectHeaders(dump: Dump, directories: readonly string[]): void {
+  for (const directory of directories) {
+    const files = [...dump].filter(([file]) => path.dirname(file) === directory)
+    const first = files.flatMap(([, batches]) => batches).find(({ baseOffset }) => baseOffset === 0)
+    assert.deepEqual([first?.count, first?.isControl], [0, false], directory)
+  }
+}
+
+/** A broker has to find out from the data what producers have sent. */
+function forgetProducers(data: string, names: readonly string[]): void {
+  rmSync(path.join(data, CLEAN_MARKER))
+  for (const partition of names.map((name) => path.join(data, name))) {
+    const snapshots = readdirSync(partition).filter((name) => name.endsWith('.snapshot'))
+    for (const name of snapshots) rmSync(path.join(partition, name))
+  }
+}
+
 const endOf = ({ seen }: OurView, name: string): number => seen.get(name)?.end ?? 0
 
 test(`what a broker writes opens here, closed and killed (seed ${SEED})`, async (t) => {
@@ -184,11 +219,14 @@ test(`what a broker writes opens here, closed and killed (seed ${SEED})`, async 
   t.after(() => broker.stop())
   await broker.start()
   await useBroker(random)
-  await untilCleaned(broker.data)
+  await broker.untilCleaned('compacted', 0)
   // What it has cleaned stays as it is from here on.
   await judge.ask('alterTopic', { name: 'compacted', config: { 'cleanup.policy': 'delete' } })
   const kafkas = await consumeAll(judge, [...NAMES, ...INTERNAL])
   const committed = await consumeAll(judge, [TRANSACTIONS], 'read_committed')
+  const toCompact = OURS_TO_COMPACT.map(([topic]) => `${topic}-0`)
+  const uncompacted = await consumeAll(judge, toCompact, 'read_committed')
+  const producers = await judge.ask('producers', { partitions: toCompact })
   const groups = await judge.ask('groupOffsets', {})
   assert.deepEqual(broker.complaints, [])
   await broker.stop()
@@ -206,6 +244,8 @@ test(`what a broker writes opens here, closed and killed (seed ${SEED})`, async 
   assert.deepEqual([broker.complaints, broker.droppedEpochs], [[], []])
   const stillCommitted = await consumeAll(judge, [TRANSACTIONS], 'read_committed')
   expectSameView(stillCommitted, committed)
+  assert.deepEqual(await judge.ask('producers', { partitions: toCompact }), producers)
+  expectCompacted(await consumeAll(judge, toCompact, 'read_committed'), uncompacted)
   const writers = NAMES.filter((name) => /^(?:plain|append-time|many-segments)-/.test(name)).map(
     (partition, index) => ({
       partition,
@@ -230,14 +270,24 @@ test(`what a broker writes opens here, closed and killed (seed ${SEED})`, async 
   await log.close()
   const partitions = [...view.seen.keys()].map((name) => path.join(broker.data, name))
   const isCompacted = (file: string): boolean => file.includes('/compacted-')
-  await dumpDirectories(partitions, isCompacted)
+  const dump = await dumpDirectories(
+    partitions,
+    (file) => isCompacted(file) || file.includes('/keyed'),
+  )
+  expectHeaders(
+    dump,
+    partitions.filter((each) => /\/keyed(?:-codecs)?-0$/.test(each)),
+  )
   // Kafka's tool finds fault with what Kafka's cleaner makes: a time index entry for a batch that has lost all its records.
   await verifyIndexes(partitions.filter((each) => !isCompacted(each)))
 
+  forgetProducers(broker.data, toCompact)
   await broker.start()
+  assert.deepEqual(await judge.ask('producers', { partitions: toCompact }), producers)
   // It leads on with the epoch that it was killed in, for a moment: ours is above that.
   await expectKafkasViewIs(judge, { ...view, epochs: {} }, deleted)
   assert.ok(broker.droppedEpochs.includes('plain-0'))
   expectSameView(await consumeAll(judge, [TRANSACTIONS], 'read_committed'), committed)
+  expectCompacted(await consumeAll(judge, toCompact, 'read_committed'), uncompacted)
   assert.deepEqual(broker.complaints, [])
 })

@@ -70,6 +70,10 @@ interface Questions {
     { partitions: readonly string[] },
     Record<string, { offset: number; timestamp: number }>,
   ]
+  producers: [
+    { partitions: readonly string[] },
+    Record<string, [producerId: number, producerEpoch: number, lastSequence: number][]>,
+  ]
   produce: [
     { partition: string; settings: Settings; records: readonly SentRecord[] },
     [offset: number, timestamp: number][],

@@ -15,6 +15,8 @@ export interface DumpedBatch {
   readonly timestampType: string
   readonly maxTimestamp: number
   readonly isControl: boolean
+  /** Set by the compaction that first met it with a tombstone, or a marker that nothing refers to. */
+  readonly hasDeleteHorizon: boolean
   readonly leaderEpoch: number
   /** Its name, or `none`. */
   readonly codec: string
@@ -48,7 +50,7 @@ const MAX_OUTPUT_BYTES = 1 << 30
 const INDEX = /\.(?:time)?index$/
 const OTHER = /\.(?:txnindex|snapshot)$/
 const BATCH =
-  /^baseOffset: (?<baseOffset>\d+) lastOffset: (?<lastOffset>\d+) count: (?<count>\d+) .* partitionLeaderEpoch: (?<leaderEpoch>-?\d+) .*isControl: (?<isControl>true|false) .*position: (?<position>\d+) (?<timestampType>\w+): (?<maxTimestamp>-?\d+) size: (?<size>\d+) magic: 2 compresscodec: (?<codec>\w+) .*isvalid: (?<isValid>true|false)$/
+  /^baseOffset: (?<baseOffset>\d+) lastOffset: (?<lastOffset>\d+) count: (?<count>\d+) .* partitionLeaderEpoch: (?<leaderEpoch>-?\d+) .*isControl: (?<isControl>true|false) deleteHorizonMs: OptionalLong(?<horizon>\.empty|\[\d+\]) position: (?<position>\d+) (?<timestampType>\w+): (?<maxTimestamp>-?\d+) size: (?<size>\d+) magic: 2 compresscodec: (?<codec>\w+) .*isvalid: (?<isValid>true|false)$/
 const RECORD =
   /^\| offset: (?<offset>\d+) \w+: (?<timestamp>-?\d+) keySize: (?<keySize>-?\d+) valueSize: (?<valueSize>-?\d+) .*headerKeys: \[(?<headerKeys>.*?)\]/s
 
@@ -143,6 +145,7 @@ class DumpReader {
       timestampType: fields['timestampType'] ?? '',
       maxTimestamp: integer(fields['maxTimestamp']),
       isControl: fields['isControl'] === 'true',
+      hasDeleteHorizon: fields['horizon'] !== '.empty',
       leaderEpoch: integer(fields['leaderEpoch']),
       codec: fields['codec']?.toLowerCase() ?? '',
       records: [],

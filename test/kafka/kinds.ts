@@ -16,6 +16,8 @@ export interface Kind {
   readonly callOptions?: (random: () => number) => ProduceOptions
   /** What batches are compressed with, if at all. */
   readonly codecs?: readonly CompressionType[]
+  /** Of each key the last record stays; others may go, and leave gaps. */
+  readonly isCompacted?: boolean
   /** Settings that a broker needs so as to treat the topic as we do. */
   readonly brokerConfig?: Readonly<Record<string, string>>
   /** Takes records away after a term of writing. */
@@ -51,6 +53,23 @@ const compressed = (compression: CompressionType, more: TopicDeclaration = {}): 
   ...USUAL,
   declaration: { ...ONE, durability: 'os', compression, ...more },
   codecs: [compression],
+})
+
+/** The log start is mostly inside a segment and a batch. */
+const deleteSomeRecords = (log: ByteLog, topic: string, random: () => number): Promise<void> =>
+  eachPartition(log, topic, (partition, start, end) =>
+    log.deleteRecords(topic, {
+      partition,
+      before: start + randomInteger(random, Math.ceil((end - start) / 2)),
+    }),
+  )
+
+const compacted = (more: TopicDeclaration): Kind => ({
+  shape: { ...USUAL.shape, isKeyed: true },
+  callLimit: USUAL.callLimit,
+  declaration: { ...ONE, durability: 'os', cleanupPolicy: 'compact', ...more },
+  codecs: more.compression === undefined ? [] : [more.compression],
+  isCompacted: true,
 })
 
 /** Any codec, or none, call by call. */
@@ -107,22 +126,24 @@ export const KINDS: Readonly<Record<string, Kind>> = {
     callOptions: anyCodec,
     codecs: CODECS,
   },
+  compacted: compacted({}),
+  /** Tombstones go as well; segments are merged over the many that go. */
+  'compacted.gone': compacted({ deleteRetentionMs: 0, compression: 'lz4' }),
+  'compacted.any': { ...compacted({}), callOptions: anyCodec, codecs: CODECS },
+  'compacted.deleted': {
+    ...compacted({ cleanupPolicy: 'compact,delete', timestampType: 'LogAppendTime' }),
+    brokerConfig: APPEND_TIME,
+    shorten: deleteSomeRecords,
+  },
   /** Every batch but the first has an entry in both indexes. */
   indexed: {
     ...USUAL,
     declaration: { ...ONE, segmentBytes: 1 << 20, indexIntervalBytes: 0, durability: 'os' },
   },
-  /** The log start is mostly inside a segment and a batch. */
   'deleted-records': {
     ...USUAL,
     declaration: { ...SMALL, durability: 'os' },
-    shorten: (log, topic, random) =>
-      eachPartition(log, topic, (partition, start, end) =>
-        log.deleteRecords(topic, {
-          partition,
-          before: start + randomInteger(random, Math.ceil((end - start) / 2)),
-        }),
-      ),
+    shorten: deleteSomeRecords,
   },
   emptied: {
     ...USUAL,
@@ -165,3 +186,10 @@ export function brokerConfigOf(topic: string): Record<string, string> {
     ...KINDS[topic]?.brokerConfig,
   }
 }
+
+/** Of a partition, `<topic>-<number>`. */
+export const topicOf = (name: string): string => name.slice(0, name.lastIndexOf('-'))
+
+/** Offsets that were committed are compacted as well. */
+export const isCompacted = (name: string): boolean =>
+  name.startsWith('__consumer_offsets-') || KINDS[topicOf(name)]?.isCompacted === true

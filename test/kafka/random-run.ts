@@ -3,8 +3,8 @@ import assert from 'node:assert/strict'
 import type { ProduceOptions } from '../../src/index.ts'
 import { Log } from '../../src/index.ts'
 import { randomInteger, seededRandom } from '../support/random.ts'
-import { DECLARATIONS, KINDS } from './kinds.ts'
-import type { ByteLog, ByteTopics, Seen, SeenRecord, SentRecord } from './records.ts'
+import { DECLARATIONS, isCompacted, KINDS, topicOf } from './kinds.ts'
+import type { ByteLog, ByteTopics, Seen, SeenPartition, SeenRecord, SentRecord } from './records.ts'
 import { expectSameRecords, randomRecord, toProduce } from './records.ts'
 
 const TOPICS = Object.keys(KINDS)
@@ -104,6 +104,15 @@ export async function produceRandomly(
   }
 }
 
+/** Compacts what is compacted; answers with how many records of committed offsets have gone. */
+export async function compactAll(log: ByteLog): Promise<number> {
+  for (const topic of TOPICS) {
+    if (KINDS[topic]?.isCompacted === true) await log.compact(topic)
+  }
+  const [{ recordsBefore, recordsAfter } = assert.fail()] = await log.compact('__consumer_offsets')
+  return recordsBefore - recordsAfter
+}
+
 /** A term of a writer, without its close: every kind has something, and what shortens a log has been at work. */
 export async function writeTerm(
   log: ByteLog,
@@ -117,6 +126,7 @@ export async function writeTerm(
   await log.commitOffset('deleted-group', { topic: oneOf(random, TOPICS), partition: 0, offset: 1 })
   await log.deleteGroup('deleted-group')
   for (const [topic, { shorten }] of Object.entries(KINDS)) await shorten?.(log, topic, random)
+  assert.ok((await compactAll(log)) > 0, 'no committed offset has gone')
 }
 
 /** What was acknowledged, by partition and offset. */
@@ -139,25 +149,44 @@ export class Acknowledgements {
   }
 
   /**
-   * Every record from the log start on must be there as it was. What was not acknowledged may be there only where the writer was
-   * killed, at the end of each partition's calls.
+   * Every record from the log start on must be there as it was, save in a compacted topic those that another one of their key comes
+   * after, and tombstones whose time is over. What was not acknowledged may be there only where the writer was killed.
    */
   expectIn(seen: Seen, { wasKilled }: { readonly wasKilled: boolean }): void {
-    for (const [name, { start, end, records }] of seen) {
+    for (const [name, partition] of seen) {
       if (name.startsWith('__')) continue
       const known = this.#records.get(name) ?? new Map<number, SentRecord>()
-      const there = new Map(records.map((record) => [record.offset, record]))
-      const expected: SeenRecord[] = []
-      for (const [offset, record] of [...known].sort(([one], [other]) => one - other)) {
-        if (offset < start) continue
-        const timestamp = record.timestamp ?? there.get(offset)?.timestamp ?? Number.NaN
-        expected.push({ ...record, offset, timestamp })
-      }
-      const promised = wasKilled ? records.filter(({ offset }) => known.has(offset)) : records
-      expectSameRecords(name, promised, expected)
-      const next = Math.max(-1, ...known.keys()) + 1
-      assert.ok(wasKilled ? end >= next : end === next, `${name} ends at ${end}, not at ${next}`)
-      assert.equal(records.length, end - start, `${name}: the offsets have a gap`)
+      expectPartition(name, partition, known, wasKilled)
     }
   }
+}
+
+function expectPartition(
+  name: string,
+  { start, end, records }: SeenPartition,
+  known: ReadonlyMap<number, SentRecord>,
+  wasKilled: boolean,
+): void {
+  const mayHaveGaps = isCompacted(name)
+  const { deleteRetentionMs } = KINDS[topicOf(name)]?.declaration ?? {}
+  const there = new Map(records.map((record) => [record.offset, record]))
+  const last = new Map<string | null, number>()
+  const keys = [...known].map(([offset, { key }]) => ({ offset, key }))
+  for (const { key, offset } of [...records, ...keys]) {
+    last.set(key, Math.max(offset, last.get(key) ?? -1))
+  }
+  const mayGo = (offset: number, { key, value }: SentRecord): boolean =>
+    (last.get(key) ?? -1) > offset || (value === null && deleteRetentionMs === 0)
+  const expected: SeenRecord[] = []
+  for (const [offset, record] of [...known].sort(([one], [other]) => one - other)) {
+    const isGone = mayHaveGaps && !there.has(offset) && mayGo(offset, record)
+    if (offset < start || isGone) continue
+    const timestamp = record.timestamp ?? there.get(offset)?.timestamp ?? Number.NaN
+    expected.push({ ...record, offset, timestamp })
+  }
+  const promised = wasKilled ? records.filter(({ offset }) => known.has(offset)) : records
+  expectSameRecords(name, promised, expected)
+  const next = Math.max(-1, ...known.keys()) + 1
+  assert.ok(wasKilled ? end >= next : end === next, `${name} ends at ${end}, not at ${next}`)
+  if (!mayHaveGaps) assert.equal(records.length, end - start, `${name}: the offsets have a gap`)
 }

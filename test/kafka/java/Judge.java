@@ -10,6 +10,7 @@ import java.io.UncheckedIOException;
 import java.nio.charset.StandardCharsets;
 import java.time.Duration;
 import java.util.ArrayList;
+import java.util.Comparator;
 import java.util.HashMap;
 import java.util.HashSet;
 import java.util.List;
@@ -27,6 +28,7 @@ import org.apache.kafka.clients.admin.ConfigEntry;
 import org.apache.kafka.clients.admin.ListConsumerGroupOffsetsSpec;
 import org.apache.kafka.clients.admin.NewTopic;
 import org.apache.kafka.clients.admin.OffsetSpec;
+import org.apache.kafka.clients.admin.ProducerState;
 import org.apache.kafka.clients.admin.RecordsToDelete;
 import org.apache.kafka.clients.consumer.ConsumerRecord;
 import org.apache.kafka.clients.consumer.KafkaConsumer;
@@ -67,6 +69,7 @@ public final class Judge {
     commands.put("offsetsForTimes", this::offsetsForTimes);
     commands.put("epochEnds", this::epochEnds);
     commands.put("latestByMaxTimestamp", this::latestByMaxTimestamp);
+    commands.put("producers", this::producers);
     commands.put("produce", this::produce);
     commands.put("transaction", this::transaction);
     commands.put("groupOffsets", request -> groupOffsets());
@@ -265,6 +268,18 @@ public final class Judge {
     partitionsOf(request.get("partitions")).forEach(each -> question.put(each, OffsetSpec.maxTimestamp()));
     wait(admin.listOffsets(question).all()).forEach((partition, found) ->
         all.putObject(partition.toString()).put("offset", found.offset()).put("timestamp", found.timestamp()));
+    return all;
+  }
+
+  /** Of each partition the producers that are known, as [id, epoch, last sequence], by rising id. */
+  private JsonNode producers(JsonNode request) throws Exception {
+    ObjectNode all = Json.MAPPER.createObjectNode();
+    wait(admin.describeProducers(partitionsOf(request.get("partitions"))).all()).forEach((partition, known) -> {
+      ArrayNode list = all.putArray(partition.toString());
+      known.activeProducers().stream()
+          .sorted(Comparator.comparing(ProducerState::producerId))
+          .forEach(each -> list.addArray().add(each.producerId()).add(each.producerEpoch()).add(each.lastSequence()));
+    });
     return all;
   }
 
