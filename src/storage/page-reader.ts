@@ -203,7 +203,7 @@ export class PageReader {
     const buffer = await readRange(segment.file, position, bytes)
     if (turnIsLong()) await nextTurn()
     const window = { buffer, segment, position, nextOffset, trustsHeaders }
-    const parsed = parseWindow(window, request)
+    const parsed = missingAsFault(parseWindow(window, request), buffer.length < bytes)
     if (isIndexWrong(walk, window, parsed, request)) {
       await this.#rebuild(walk, request)
       return undefined
@@ -346,6 +346,13 @@ function isIndexWrong(walk: Walk, window: Window, parsed: Parsed, request: PageR
     if (leadsPast(window, undefined, request)) return true
   }
   return parsed.kind === 'onward' && parsed.position - walk.indexed > LONG_WALK_BYTES
+}
+
+/** Of a file that is shorter than it was said to be there is no more to read. */
+function missingAsFault(parsed: Parsed, isShort: boolean): Parsed {
+  if (!isShort || parsed.kind !== 'onward' || parsed.bytes === 0) return parsed
+  const { position, nextOffset } = parsed
+  return { kind: 'fault', fault: 'truncated', position, nextOffset }
 }
 
 function isLookup({ maxRecords }: PageRequest): boolean {

@@ -459,6 +459,29 @@ suite('damage', () => {
   })
 })
 
+suite('a file that is cut under a log that has it open', () => {
+  for (const kept of [0, 1, 100, 3 * 200 + 61]) {
+    test(`is damage where it ends, after ${kept} bytes, and is passed on request`, async () => {
+      const fileSystem = await closedLog(20, { segmentBytes: 1024 })
+      for (const readOnly of [false, true]) {
+        const copy = fileSystem.clone()
+        const log = await reopen(copy, 20, { readOnly, config: { segmentBytes: 1024 } })
+        assert.equal((await readAll(log)).length, 20)
+        const behind = log.segments[1]?.baseOffset ?? 0
+        const handle = copy.openSync(LOG_0, 'write')
+        await handle.truncate(kept)
+        handle.closeSync()
+        await assert.rejects(readAll(log, { maxRecords: 1 }), CorruptLogError)
+        await assert.rejects(readAll(log), CorruptLogError)
+        const rest = await readValues(log, { onCorrupt: 'skip' })
+        assert.ok(rest.length < 20)
+        assert.deepEqual(rest.slice(behind - 20), values(20 - behind, behind))
+        await log.close()
+      }
+    })
+  }
+})
+
 suite('offsets by time', () => {
   interface Model {
     readonly log: PartitionLog
