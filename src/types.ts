@@ -78,6 +78,12 @@ export interface FileHandle {
   write(buffer: Uint8Array, offset: number, length: number, position: number): Promise<void>
   /** Current size in bytes. */
   sizeSync(): number
+  /**
+   * Tells the file from every other that has, had or gets its name (a file's number alone does not: it is given again); undefined, or left
+   * out, where that cannot be told. Then a log that was opened with `readOnly` beside a writer may take a compacted segment for the one that
+   * it has replaced.
+   */
+  idSync?(): string | undefined
   truncate(size: number): Promise<void>
   /** fdatasync: content and size are on the disk when it resolves. */
   sync(): Promise<void>

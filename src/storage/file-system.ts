@@ -143,6 +143,11 @@ class NodeFileHandle implements FileHandle {
     return fs.fstatSync(this.#fd).size
   }
 
+  idSync(): string {
+    const stat = fs.fstatSync(this.#fd, { bigint: true })
+    return `${identity(stat)}:${stat.birthtimeNs}`
+  }
+
   truncate(size: number): Promise<void> {
     return inPool((done) => fs.ftruncate(this.#fd, size, done))
   }
@@ -221,7 +226,6 @@ class NodeFileSystem implements FileSystem {
 export const nodeFileSystem: FileSystem = new NodeFileSystem()
 
 // ------------------------------------------------------------------------------------------ locks
-//
 // Two locks on one descriptor: `flock`, which another container or thread sees, and `fcntl` (F_SETLK), which Java's FileLock and so
 // a Kafka broker takes. An fcntl lock belongs to the process and is lost when the process closes *any* descriptor of the file:
 // so it is opened once, kept open until the release, and never opened while it is held.

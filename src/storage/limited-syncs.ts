@@ -90,6 +90,10 @@ class LimitedHandle implements FileHandle {
     return this.#inner.sizeSync()
   }
 
+  idSync(): string | undefined {
+    return this.#inner.idSync?.()
+  }
+
   truncate(size: number): Promise<void> {
     return this.#inner.truncate(size)
   }

@@ -189,6 +189,11 @@ class MemoryHandle implements FileHandle {
     return this.#file.bytes.size
   }
 
+  idSync(): string {
+    this.#check('fstat')
+    return String(this.#file.id)
+  }
+
   async truncate(size: number): Promise<void> {
     this.#check('ftruncate')
     if (!this.#isWritable) throw systemError('EINVAL', { syscall: 'ftruncate' })

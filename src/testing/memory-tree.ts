@@ -4,8 +4,12 @@ import { GrowableBytes } from './growable-bytes.ts'
 import type { SystemCall } from './system-error.ts'
 import { systemError } from './system-error.ts'
 
+let files = 0
+
 /** A file, whatever names it has. */
 export class FileNode {
+  /** No other file has it, nor a copy of this one. */
+  readonly id: number
   readonly bytes: GrowableBytes
   modifiedMs: number
   /** Names that lead here. Without one, and without a handle, the file is gone. */
@@ -13,6 +17,8 @@ export class FileNode {
   handles = 0
 
   constructor(modifiedMs: number, bytes: GrowableBytes = new GrowableBytes()) {
+    files += 1
+    this.id = files
     this.modifiedMs = modifiedMs
     this.bytes = bytes
   }

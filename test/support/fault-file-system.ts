@@ -374,6 +374,10 @@ class FaultHandle implements FileHandle {
     return this.#handle.sizeSync()
   }
 
+  idSync(): string | undefined {
+    return this.#handle.idSync?.()
+  }
+
   async truncate(size: number): Promise<void> {
     const fault = this.#begin('truncate', { position: size })
     if (fault !== undefined) throw faultError(fault, { syscall: 'ftruncate' })

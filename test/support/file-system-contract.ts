@@ -239,6 +239,33 @@ export function fileSystemContract(name: string, make: () => Promise<FileSystemU
       handle.closeSync()
       assert.equal(readText(fs, at('b')), 'x')
     })
+    promise('a file has one identity, whatever its name, content and handle', async (fs, at) => {
+      const writer = fs.openSync(at('a'), 'create')
+      const id = writer.idSync?.()
+      assert.ok(id)
+      writer.writeSync(Buffer.from('x'), 0, 1, 0)
+      assert.equal(writer.idSync?.(), id)
+      await fs.rename(at('a'), at('b'))
+      assert.equal(writer.idSync?.(), id)
+      writer.closeSync()
+      assert.equal(
+        withHandle(fs, at('b'), 'read', (handle) => handle.idSync?.()),
+        id,
+      )
+    })
+    promise('a file that takes the name of another one has another identity', async (fs, at) => {
+      const ids = new Set<string | undefined>()
+      const idOf = (name: string, mode: OpenMode) =>
+        withHandle(fs, at(name), mode, (handle) => handle.idSync?.())
+      ids.add(idOf('a', 'create'))
+      for (let round = 1; round < 10; round += 1) {
+        const id = idOf('b', 'create')
+        await fs.rename(at('b'), at('a'))
+        assert.equal(idOf('a', 'read'), id)
+        ids.add(id)
+      }
+      assert.equal(ids.size, 10)
+    })
     promise('two handles see one content', (fs, at) => {
       const writer = fs.openSync(at('a'), 'create')
       const reader = fs.openSync(at('a'), 'read')

@@ -150,6 +150,10 @@ class ScriptedHandle implements FileHandle {
     return this.#inner.sizeSync()
   }
 
+  idSync(): string | undefined {
+    return this.#inner.idSync?.()
+  }
+
   async truncate(size: number): Promise<void> {
     this.#fileSystem.check('truncate', this.#path)
     await this.#inner.truncate(size)

@@ -127,6 +127,10 @@ class WatchedHandle implements FileHandle {
     return this.#handle.sizeSync()
   }
 
+  idSync(): string | undefined {
+    return this.#handle.idSync?.()
+  }
+
   truncate(size: number): Promise<void> {
     return this.#handle.truncate(size)
   }
