@@ -26,6 +26,7 @@ export {
   isCompacted,
   isRetentionBound,
   LOG_CONFIG_NAMES,
+  longestSegmentMs,
   resolveTopicConfig,
   TOPIC_CONFIG_DEFAULTS,
   TOPIC_CONFIG_NAMES,

@@ -105,6 +105,13 @@ export function isCompacted({ cleanupPolicy }: Pick<TopicConfig, 'cleanupPolicy'
   return cleanupPolicy !== 'delete'
 }
 
+/** In a compacted topic a segment is rolled in time for its records to be compacted when they are due. */
+export function longestSegmentMs(config: TopicConfig): number {
+  const { segmentMs, maxCompactionLagMs } = config
+  const isDue = maxCompactionLagMs >= 0 && isCompacted(config)
+  return isDue ? Math.min(segmentMs, maxCompactionLagMs) : segmentMs
+}
+
 /** Whole segments go by age or size. */
 export function isRetentionBound({ cleanupPolicy }: Pick<TopicConfig, 'cleanupPolicy'>): boolean {
   return cleanupPolicy !== 'compact'

@@ -111,6 +111,9 @@ export class DataFile {
   #lastWrite = 0
   #lastSyncedWrite = 0
   #isRetired = false
+  /** Of the file that was opened first, where it is only read. */
+  #id: string | undefined
+  #lastUseSeen = 0
   #syncFailure: SyncError | undefined
   /** Told when a sync fails, also one that was made to free a handle. */
   onSyncFailure: ((error: unknown) => void) | undefined = undefined
@@ -226,8 +229,22 @@ export class DataFile {
    * does not close well stops nothing.
    */
   async retire(): Promise<void> {
-    this.#isRetired = true
+    this.replaced()
     await this.close().catch(ignore)
+  }
+
+  /** As `retire`, where another process gives the name away: who is at work on the file may end that. */
+  replaced(): void {
+    this.#isRetired = true
+  }
+
+  /**
+   * Beside a writer: closes the handle unless the file was used since the last call. It may have been replaced, or deleted, and its bytes
+   * are on the disk for as long as it is open.
+   */
+  closeIfUnused(): void {
+    if (this.lastUse === this.#lastUseSeen && !this.isBusy) this.closeHandle()
+    this.#lastUseSeen = this.lastUse
   }
 
   /** For `FileCache`, on idle files, and for owners that know that nothing is under way. */
@@ -254,9 +271,20 @@ export class DataFile {
     if (this.#isRetired) throw new SegmentGoneError(this.#path)
     this.#files.freePlace()
     const handle = this.#files.fileSystem.openSync(this.#path, this.#mode)
+    if (this.#mode === 'read') this.#refuseAnother(handle)
     this.#files.admit(this)
     this.#handle = handle
     return handle
+  }
+
+  /** Beside a writer, which may have put a compacted segment under the name: what is known of the first is not true of it. */
+  #refuseAnother(handle: FileHandle): void {
+    const id = handle.idSync?.()
+    this.#id ??= id
+    if (id === this.#id) return
+    handle.closeSync()
+    this.replaced()
+    throw new SegmentGoneError(this.#path)
   }
 
   async #syncNow(handle: FileHandle): Promise<void> {

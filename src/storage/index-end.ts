@@ -1,17 +1,9 @@
 import type { FileHandle, FileSystem } from '../types.ts'
 import { errorCode } from '../util/error-code.ts'
+import type { IndexEnd } from './index-file.ts'
 import { entriesPerPage } from './index-file.ts'
 
-/** The end of an index file, as it was found. */
-export interface IndexEnd {
-  /** How many entries of the file to go by. */
-  readonly count: number
-  /** Those of its last page, from this one on; empty where they were not read as one. */
-  readonly firstEntry: number
-  readonly bytes: Buffer
-}
-
-const NO_ENTRIES: IndexEnd = { count: 0, firstEntry: 0, bytes: Buffer.alloc(0) }
+const NO_ENTRIES: IndexEnd = { count: 0, firstEntry: 0, bytes: Buffer.alloc(0), id: undefined }
 
 /**
  * How many entries of an index file to go by. The last entry stands for the file: where it is plausible, so are the
@@ -34,12 +26,13 @@ export function readIndexEnd(
   try {
     const count = Math.floor(handle.sizeSync() / entryBytes)
     if (count === 0) return NO_ENTRIES
+    const id = handle.idSync?.()
     const firstEntry = count - 1 - ((count - 1) % entriesPerPage(entryBytes))
     const bytes = readEntries(handle, firstEntry, count, entryBytes)
     const last = bytes.subarray(bytes.length - entryBytes)
     const isPadding = count > 1 && last.every((byte) => byte === 0)
-    if (!isPadding && saneEntries(last) === 1) return { count, firstEntry, bytes }
-    return { ...NO_ENTRIES, count: saneEntries(readEntries(handle, 0, count, entryBytes)) }
+    if (!isPadding && saneEntries(last) === 1) return { count, firstEntry, bytes, id }
+    return { ...NO_ENTRIES, count: saneEntries(readEntries(handle, 0, count, entryBytes)), id }
   } finally {
     handle.closeSync()
   }

@@ -32,6 +32,17 @@ export function entriesPerPage(entryBytes: number): number {
   return Math.floor(PAGE_BYTES / entryBytes)
 }
 
+/** The end of an index file, as it was found. */
+export interface IndexEnd {
+  /** How many entries of the file to go by. */
+  readonly count: number
+  /** Those of its last page, from this one on; empty where they were not read as one. */
+  readonly firstEntry: number
+  readonly bytes: Buffer
+  /** Of the file; undefined where there is none. */
+  readonly id: string | undefined
+}
+
 class IndexPage extends CacheEntry {
   readonly bytes: Buffer
   readonly #pages: Map<number, IndexPage>
@@ -67,6 +78,10 @@ export class IndexFile {
   /** While the file is being cut or replaced, what is added waits in the tail. */
   #held = false
   #isRetired = false
+  /** Of the file that its entries are of; undefined where that cannot be told. */
+  #id: string | undefined
+  /** Beside a writer: told that the name has another file now, or none. What is not in memory cannot be had then. */
+  onReplaced: (() => void) | undefined = undefined
 
   /** @param persistedEntries how many entries of the file are good; 0 where there is none yet. */
   constructor(
@@ -196,14 +211,9 @@ export class IndexFile {
     this.#replacing = true
   }
 
-  /** Takes the last page of the file as it was just read. */
-  keepLastPage({
-    firstEntry,
-    bytes,
-  }: {
-    readonly firstEntry: number
-    readonly bytes: Buffer
-  }): void {
+  /** The end of the file as it was just read. */
+  foundEnd({ firstEntry, bytes, id }: IndexEnd): void {
+    this.#id = id
     if (bytes.length > 0) this.#keepPage(Math.floor(firstEntry / this.#entriesPerPage), bytes)
   }
 
@@ -242,13 +252,12 @@ export class IndexFile {
   }
 
   #readPage(number: number): Buffer {
-    if (this.#isRetired) throw new SegmentGoneError(this.#path)
     const first = number * this.#entriesPerPage
     const length = Math.min(this.#entriesPerPage, this.#persisted - first) * this.#entryBytes
     // Its own allocation: a slice of Node's pool would keep 8 KiB alive that the cache does not count.
     const bytes = Buffer.allocUnsafeSlow(length)
     const position = first * this.#entryBytes
-    const handle = this.#fileSystem.openSync(this.#path, 'read')
+    const handle = this.#openToRead()
     try {
       if (handle.readSync(bytes, 0, length, position) < length) {
         throw new CorruptLogError(this.#path, position, 'the index is shorter than its entries')
@@ -271,6 +280,25 @@ export class IndexFile {
       if (each < number) continue
       this.#cache.remove(page)
       this.#pages.delete(each)
+    }
+  }
+
+  #openToRead(): FileHandle {
+    if (this.#isRetired) throw new SegmentGoneError(this.#path)
+    if (this.onReplaced === undefined) return this.#fileSystem.openSync(this.#path, 'read')
+    const handle = this.#openIfThere()
+    if (handle !== undefined && handle.idSync?.() === this.#id) return handle
+    handle?.closeSync()
+    this.onReplaced()
+    throw new SegmentGoneError(this.#path)
+  }
+
+  #openIfThere(): FileHandle | undefined {
+    try {
+      return this.#fileSystem.openSync(this.#path, 'read')
+    } catch (error) {
+      if (errorCode(error) !== 'ENOENT') throw error
+      return undefined
     }
   }
 

@@ -3,20 +3,23 @@ import type { FileSystem } from '../types.ts'
 import { errorCode } from '../util/error-code.ts'
 import type { RegionFileName } from './file-names.ts'
 import {
+  CLEANED_SUFFIX,
   DELETED_SUFFIX,
   parseRegionFileName,
   parseSegmentFileName,
   SWAP_SUFFIX,
+  segmentFileName,
   TEMPORARY_SUFFIX,
 } from './file-names.ts'
-import { finishSwaps } from './segment-swap.ts'
+import type { SegmentName } from './segment.ts'
+import { finishSwaps, lastOffsetOf } from './segment-swap.ts'
 
 /** The files of a partition's directory that belong to its segments. */
 export interface PartitionListing {
   /** By rising base offset. */
   readonly logs: number[]
-  /** Base offsets of compacted segments that are complete, and not in their place yet: `.log.swap` files. */
-  readonly swaps: ReadonlySet<number>
+  /** Base offsets of compacted segments that are committed, and not in their place yet: `.log.swap` files. By rising base offset. */
+  readonly swaps: number[]
   /** Base offsets of the segments that have an index file, by its kind. */
   readonly indexes: Readonly<Record<IndexKind, ReadonlySet<number>>>
   readonly files: readonly string[]
@@ -42,7 +45,6 @@ export async function listPartition(
 function listingOf(files: readonly string[]): PartitionListing {
   const logs: number[] = []
   const snapshots: number[] = []
-  const swaps = new Set<number>()
   const indexes = {
     index: new Set<number>(),
     timeindex: new Set<number>(),
@@ -53,10 +55,8 @@ function listingOf(files: readonly string[]): PartitionListing {
   for (const name of files) {
     const segment = parseSegmentFileName(name)
     if (segment === undefined) others.push(name)
-    else if (segment.pending !== undefined) {
-      isHalfDone = true
-      if (segment.pending === SWAP_SUFFIX && segment.kind === 'log') swaps.add(segment.baseOffset)
-    } else if (segment.kind === 'log') logs.push(segment.baseOffset)
+    else if (segment.pending !== undefined) isHalfDone = true
+    else if (segment.kind === 'log') logs.push(segment.baseOffset)
     else if (segment.kind === 'snapshot') snapshots.push(segment.baseOffset)
     else indexes[segment.kind].add(segment.baseOffset)
   }
@@ -64,7 +64,20 @@ function listingOf(files: readonly string[]): PartitionListing {
   snapshots.sort((a, b) => a - b)
   isHalfDone ||= hasOrphans(indexes, logs) || others.some((name) => name.endsWith(TEMPORARY_SUFFIX))
   const lost = others.flatMap((name) => parseRegionFileName(name) ?? []).filter(isLost)
+  const swaps = isHalfDone ? committedSwaps(files) : []
   return { logs, swaps, indexes, files, snapshots, lost, isHalfDone }
+}
+
+/** A `.cleaned` file says that no `.swap` from its base offset on was committed: see `dropUncommitted`. */
+function committedSwaps(files: readonly string[]): number[] {
+  const swaps: number[] = []
+  let uncommittedFrom = Number.POSITIVE_INFINITY
+  for (const name of files) {
+    const { baseOffset = 0, kind, pending } = parseSegmentFileName(name) ?? {}
+    if (pending === CLEANED_SUFFIX) uncommittedFrom = Math.min(uncommittedFrom, baseOffset)
+    if (pending === SWAP_SUFFIX && kind === 'log') swaps.push(baseOffset)
+  }
+  return swaps.filter((baseOffset) => baseOffset < uncommittedFrom).sort((a, b) => a - b)
 }
 
 function isLost({ kind }: RegionFileName): boolean {
@@ -91,6 +104,51 @@ export async function listPartitionIfThere(
     if (errorCode(error) !== 'ENOENT') throw error
     return listingOf([])
   }
+}
+
+/**
+ * As `listPartitionIfThere`, where another process may be putting segments in their place. A single listing that is made meanwhile may
+ * have missed a name that came or changed; what two agree on was all there between them.
+ */
+export async function listSteadily(
+  fileSystem: FileSystem,
+  directory: string,
+): Promise<PartitionListing> {
+  let before = await listPartitionIfThere(fileSystem, directory)
+  for (;;) {
+    const listing = await listPartitionIfThere(fileSystem, directory)
+    if (haveSameSegments(listing, before)) return listing
+    before = listing
+  }
+}
+
+/** Of a segment that was replaced they tell nothing: it has the name of the one before it. */
+export function haveSameSegments(one: PartitionListing, other: PartitionListing): boolean {
+  return areEqual(one.logs, other.logs) && areEqual(one.swaps, other.swaps)
+}
+
+function areEqual(a: readonly number[], b: readonly number[]): boolean {
+  return a.length === b.length && a.every((each, index) => each === b[index])
+}
+
+/**
+ * The segments that a listing shows, by rising base offset. A committed `.swap` is one, in the place of those that it covers, for who only
+ * reads or could not put it there. Rejects with `ENOENT` where it has got its name since.
+ */
+export async function segmentNames(
+  fileSystem: FileSystem,
+  directory: string,
+  { logs, swaps }: PartitionListing,
+): Promise<SegmentName[]> {
+  const names = new Map<number, SegmentName>()
+  for (const baseOffset of logs) names.set(baseOffset, { directory, baseOffset })
+  for (const baseOffset of swaps) {
+    const file = path.join(directory, segmentFileName(baseOffset, 'log') + SWAP_SUFFIX)
+    const last = await lastOffsetOf(fileSystem, file)
+    for (const base of logs) if (base > baseOffset && base <= last) names.delete(base)
+    names.set(baseOffset, { directory, baseOffset, suffix: SWAP_SUFFIX })
+  }
+  return [...names.values()].sort((a, b) => a.baseOffset - b.baseOffset)
 }
 
 /**

@@ -104,7 +104,13 @@ export class PartitionLog implements AppendTarget, ReadPartition {
     this.#repairs = recovered.repairs
     for (const segment of this.#segments.all) this.#watch(segment)
     this.#follower = environment.readOnly
-      ? new TailFollower(environment, directory, this.#segments, recovered.logEndOffset)
+      ? new TailFollower({
+          environment,
+          directory,
+          segments: this.#segments,
+          logEndOffset: recovered.logEndOffset,
+          removed: () => this.#reader.forget(),
+        })
       : undefined
     if (recovered.failure !== undefined) this.#appender.fail(recovered.failure)
   }
@@ -233,13 +239,12 @@ export class PartitionLog implements AppendTarget, ReadPartition {
   /** For a reader in another process than the writer's: looks for what has come; tells whether anything has. */
   async poll(logStartOffset: number): Promise<boolean> {
     if (this.#follower === undefined) return false
-    const change = await this.#follower.poll()
+    const hasGrown = await this.#follower.poll()
     const start = Math.max(logStartOffset, this.#segments.first.baseOffset)
     const moved = start > this.#logStartOffset
     if (moved) this.#logStartOffset = start
-    if (change.segmentsGone) this.#reader.forget()
-    if (moved || change.grew) this.onChange?.()
-    return moved || change.grew
+    if (moved || hasGrown) this.onChange?.()
+    return moved || hasGrown
   }
 
   /** For readers: see `ReadPartition`. */
@@ -317,6 +322,7 @@ export class PartitionLog implements AppendTarget, ReadPartition {
       if (!this.#environment.readOnly) await this.#appender.close(() => this.#seal())
     } finally {
       await this.changes.close()
+      await this.#follower?.close()
       this.#tail.clear()
       this.#reader.close()
       for (const segment of this.#segments.all) await segment.close()

@@ -9,13 +9,14 @@
 import path from 'node:path'
 import { lastOffsetAt } from '../codec/batch.ts'
 import type { CutTail, DamagedRegion } from '../types.ts'
+import { look } from './directory-look.ts'
 import type { StorageEnvironment } from './environment.ts'
 import { regionFileName } from './file-names.ts'
 import { indexedBatchAt } from './index-builder.ts'
 import { rebuildIndexes } from './index-rebuild.ts'
 import type { OffsetsAtOpen } from './log-offsets.ts'
 import type { PartitionListing } from './partition-directory.ts'
-import { finishHalfDone, listPartition, listPartitionIfThere } from './partition-directory.ts'
+import { finishHalfDone, listPartition, listSteadily, segmentNames } from './partition-directory.ts'
 import type { PartitionEpochs } from './partition-epochs.ts'
 import type { ProducerStates } from './producer-state.ts'
 import { RecoveredEpochs } from './recovered-epochs.ts'
@@ -23,13 +24,14 @@ import { RecoveredProducers } from './recovered-producers.ts'
 import { indexStart } from './recovery-start.ts'
 import type { MutableReport, Repair } from './recovery-steps.ts'
 import { RecoverySteps } from './recovery-steps.ts'
+import type { SegmentName } from './segment.ts'
 import { Segment } from './segment.ts'
 import { SegmentList } from './segment-list.ts'
 import { examineSegment, keepTornTail, markLost, rewrite } from './segment-recovery.ts'
 import type { BatchVisitor } from './segment-scan.ts'
 import { scanBatches, scanPassingLost } from './segment-scan.ts'
 import { syncNames } from './sync-error.ts'
-import { followSegment } from './tail-follower.ts'
+import { followFromIndex } from './tail-follower.ts'
 import { walkFromLastTime } from './time-lookup.ts'
 
 export type { MutableReport, Repair } from './recovery-steps.ts'
@@ -61,7 +63,8 @@ export interface RecoveredPartition extends OffsetsAtOpen {
 }
 
 export function openPartition(request: OpenPartition): Promise<RecoveredPartition> {
-  return new Recovery(request).run()
+  const open = (): Promise<RecoveredPartition> => new Recovery(request).run()
+  return request.environment.readOnly ? look(open) : open()
 }
 
 class Recovery {
@@ -85,9 +88,18 @@ class Recovery {
   }
 
   async run(): Promise<RecoveredPartition> {
-    const { environment, isClean, recoveryPoint, indexIntervalBytes } = this.#request
     const listing = await this.#list()
     const segments = await this.#segmentsOf(listing)
+    try {
+      return await this.#open(listing, segments)
+    } catch (error) {
+      for (const segment of segments.all) await segment.close()
+      throw error
+    }
+  }
+
+  async #open(listing: PartitionListing, segments: SegmentList): Promise<RecoveredPartition> {
+    const { environment, isClean, recoveryPoint, indexIntervalBytes } = this.#request
     await this.#epochs.load()
     const isTrusted = isClean || environment.readOnly
     await this.#producers.load(
@@ -120,7 +132,7 @@ class Recovery {
   async #list(): Promise<PartitionListing> {
     const { environment, directory } = this.#request
     const { fileSystem } = environment
-    if (environment.readOnly) return await listPartitionIfThere(fileSystem, directory)
+    if (environment.readOnly) return await listSteadily(fileSystem, directory)
     const listing = await listPartition(fileSystem, directory)
     if (!listing.isHalfDone) return listing
     await this.#finishHalfDone()
@@ -137,7 +149,9 @@ class Recovery {
   }
 
   async #segmentsOf(listing: PartitionListing): Promise<SegmentList> {
-    const segments = listing.logs.map((base) => this.#segment(base))
+    const { environment, directory } = this.#request
+    const names = await segmentNames(environment.fileSystem, directory, listing)
+    const segments = names.map((name) => this.#segment(name))
     for (const { baseOffset, position } of listing.lost) {
       segments.find((each) => each.baseOffset === baseOffset)?.lostRegions.add(position)
     }
@@ -145,16 +159,15 @@ class Recovery {
     return new SegmentList(segments)
   }
 
-  #segment(baseOffset: number): Segment {
-    const { directory } = this.#request
-    const segment = Segment.existing(this.#environment, { directory, baseOffset })
+  #segment(name: SegmentName): Segment {
+    const segment = Segment.existing(this.#environment, name)
     segment.indexIntervalBytes = this.#request.indexIntervalBytes
     return segment
   }
 
   /** An empty segment; where there is no room for its file, the file is made before the first append. */
   async #newSegment(baseOffset: number): Promise<Segment> {
-    const segment = this.#segment(baseOffset)
+    const segment = this.#segment({ directory: this.#request.directory, baseOffset })
     segment.sizeBytes = 0
     if (this.#environment.readOnly) return segment
     await this.#steps.attempt(segment.file.path, () => segment.make())
@@ -169,13 +182,12 @@ class Recovery {
    */
   async #openTrusted(segments: SegmentList): Promise<number | undefined> {
     const { active } = segments
-    const to = await active.measure()
     if (this.#environment.readOnly) {
-      active.sizeBytes = (await indexStart(active, Number.MAX_SAFE_INTEGER)).position
-      const logEndOffset = await followSegment(active, to, active.baseOffset)
+      const logEndOffset = await followFromIndex(active)
       await this.#replayProducers(segments, logEndOffset)
       return logEndOffset
     }
+    const to = await active.measure()
     const seen: BatchVisitor = (buffer, at) => this.#epochs.seen(buffer, at)
     let end = await walkFromLastTime(active, to, seen)
     const areIndexesWhole = end !== undefined
@@ -342,10 +354,10 @@ class Recovery {
   /** Indexes that are not there at all, of segments that needed no recovery. */
   async #rebuildMissingIndexes(listing: PartitionListing, segments: SegmentList): Promise<void> {
     const { index, timeindex } = listing.indexes
-    for (const baseOffset of listing.logs) {
+    for (const segment of segments.all) {
+      const { baseOffset, suffix, wereIndexesRebuilt } = segment
+      if (wereIndexesRebuilt || suffix !== '') continue
       if (index.has(baseOffset) && timeindex.has(baseOffset)) continue
-      const segment = segments.find(baseOffset)
-      if (segment.wereIndexesRebuilt) continue
       if ((await segment.measure()) > 0) await this.#rebuildIndexes(segment)
     }
   }

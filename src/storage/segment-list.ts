@@ -78,6 +78,13 @@ export class SegmentList {
     this.#limitOffsets()
   }
 
+  /** The segments are these from now on, by rising base offset. */
+  become(segments: readonly Segment[]): void {
+    this.#segments = [...segments]
+    this.version += 1
+    this.#limitOffsets()
+  }
+
   #limitOffsets(): void {
     for (const [index, segment] of this.#segments.entries()) {
       segment.limitOffsets(this.#segments[index + 1]?.baseOffset)

@@ -16,6 +16,8 @@
  *               one's, since none gets its name before 6. A Y that the new file does not reach to stays: it is whole, or gone
  *   in 5, 6     `X.log` is the new one: a `.swap` beside it, with no `.cleaned`, belongs to it, and 6 is done
  *
+ * A reader in another process may look at any step: `tail-follower.ts`.
+ *
  * There is an `X.log` at every moment, so the log never seems to begin later. All of it happens on closed files of segments that
  * nobody may use any more (`Segment.retire`). A step that fails up to 3 leaves the old segments as they are, and what was written is
  * removed before the next commit: a `.cleaned` that stayed would make a broker, and us, drop what was committed. After 3 the new one is
@@ -180,7 +182,7 @@ async function pendingFiles(
 }
 
 /** The last offset in a file of batches; -1 where it has none. */
-async function lastOffsetOf(fileSystem: FileSystem, file: string): Promise<number> {
+export async function lastOffsetOf(fileSystem: FileSystem, file: string): Promise<number> {
   const handle = fileSystem.openSync(file, 'read')
   try {
     const size = handle.sizeSync()

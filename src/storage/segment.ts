@@ -1,6 +1,6 @@
 import path from 'node:path'
 import { BATCH_HEADER_BYTES, checkBatchHeader, maxTimestampAt } from '../codec/batch.ts'
-import { isCompacted } from '../options.ts'
+import { longestSegmentMs } from '../options.ts'
 import type { TopicConfig } from '../types.ts'
 import type { StorageEnvironment } from './environment.ts'
 import { DataFile } from './file-cache.ts'
@@ -9,6 +9,7 @@ import { segmentFileName } from './file-names.ts'
 import type { IndexEntrySink, IndexedBatch } from './index-builder.ts'
 import { IndexBuilder } from './index-builder.ts'
 import { readIndexEnd } from './index-end.ts'
+import type { IndexEnd } from './index-file.ts'
 import { OffsetIndex } from './offset-index.ts'
 import { SegmentGoneError } from './segment-gone.ts'
 import { asSyncError, syncNames } from './sync-error.ts'
@@ -239,7 +240,7 @@ export class Segment implements IndexEntrySink {
     const first = this.firstTimestamp
     const spanMs =
       first >= 0 ? maxTimestamp - first : this.#environment.clock.now() - this.#createdMs
-    return spanMs > longestSpanMs(config)
+    return spanMs > longestSegmentMs(config)
   }
 
   /** Batches that can be appended before an index is full; at least 1 where `isFullFor` is false. */
@@ -362,9 +363,7 @@ export class Segment implements IndexEntrySink {
     if (entries !== undefined) return new OffsetIndex(fileSystem, name, cache, entries)
     const sane = (bytes: Buffer): number => OffsetIndex.saneEntries(bytes, this.sizeBytes)
     const end = readIndexEnd(fileSystem, name, OffsetIndex.entryBytes, sane)
-    const index = new OffsetIndex(fileSystem, name, cache, end.count)
-    index.file.keepLastPage(end)
-    return index
+    return this.#opened(new OffsetIndex(fileSystem, name, cache, end.count), end)
   }
 
   #openTimeIndex(entries: number | undefined): TimeIndex {
@@ -373,8 +372,13 @@ export class Segment implements IndexEntrySink {
     const name = this.pathOf('timeindex')
     if (entries !== undefined) return new TimeIndex(fileSystem, name, cache, entries)
     const end = readIndexEnd(fileSystem, name, TimeIndex.entryBytes, TimeIndex.saneEntries)
-    const index = new TimeIndex(fileSystem, name, cache, end.count)
-    index.file.keepLastPage(end)
+    return this.#opened(new TimeIndex(fileSystem, name, cache, end.count), end)
+  }
+
+  /** Beside a writer: an index that was replaced says that the .log was. */
+  #opened<T extends OffsetIndex | TimeIndex>(index: T, end: IndexEnd): T {
+    index.file.foundEnd(end)
+    if (this.#environment.readOnly) index.file.onReplaced = () => this.file.replaced()
     return index
   }
 
@@ -391,10 +395,3 @@ function pathOf(
 }
 
 function ignore(): void {}
-
-/** In a compacted topic a segment is rolled in time for its records to be compacted when they are due. */
-function longestSpanMs(config: TopicConfig): number {
-  const { segmentMs, maxCompactionLagMs } = config
-  const isDue = maxCompactionLagMs >= 0 && isCompacted(config)
-  return isDue ? Math.min(segmentMs, maxCompactionLagMs) : segmentMs
-}

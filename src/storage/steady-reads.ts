@@ -1,5 +1,5 @@
 import type { Codecs } from '../codec/codecs.ts'
-import { OffsetOutOfRangeError } from '../errors.ts'
+import { CorruptLogError, OffsetOutOfRangeError } from '../errors.ts'
 import { errorCode } from '../util/error-code.ts'
 import type { Page, PageRequest } from './page.ts'
 import type { PageReader } from './page-reader.ts'
@@ -66,9 +66,10 @@ export class SteadyReads {
     return this.read(request)
   }
 
-  /** Whether the error may be due to a change of the segments, and there was one. */
+  /** Whether the error may be due to a change of the segments, and there was one: beside a writer that is known afterwards alone. */
   async #hasChanged(error: unknown, version: number): Promise<boolean> {
-    if (errorCode(error) !== 'ENOENT') return false
+    const mayBe = errorCode(error) === 'ENOENT' || error instanceof CorruptLogError
+    if (!mayBe) return false
     await this.#partition.settled()
     return this.#segments.version !== version
   }
