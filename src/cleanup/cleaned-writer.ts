@@ -5,6 +5,7 @@ import { AbortedIndex } from '../storage/aborted-index.ts'
 import type { ReadPace } from '../storage/batch-cursor.ts'
 import { BatchCursor } from '../storage/batch-cursor.ts'
 import { indexedBatchAt } from '../storage/index-builder.ts'
+import { ReusedMemory } from '../storage/reused-memory.ts'
 import type { Segment } from '../storage/segment.ts'
 import type { FileSystem } from '../types.ts'
 import type { RewrittenBatch } from './batch-rewriter.ts'
@@ -18,16 +19,27 @@ export class CleanedWriter {
   readonly segment: Segment
   readonly #fileSystem: FileSystem
   readonly #pace: ReadPace
-  #buffer: Buffer = Buffer.allocUnsafeSlow(BUFFER_BYTES)
+  readonly #memory: ReusedMemory
+  #buffer: Buffer
   #filled = 0
   /** Of the buffer's first byte, in the .log. */
   #position = 0
 
-  /** @param segment new and empty; its indexing has begun. */
-  constructor(segment: Segment, fileSystem: FileSystem, pace: ReadPace) {
+  /**
+   * @param segment new and empty; its indexing has begun.
+   * @param memory for what is written at once, by this writer and by those before it.
+   */
+  constructor(
+    segment: Segment,
+    fileSystem: FileSystem,
+    pace: ReadPace,
+    memory: ReusedMemory = new ReusedMemory(),
+  ) {
     this.segment = segment
     this.#fileSystem = fileSystem
     this.#pace = pace
+    this.#memory = memory
+    this.#buffer = memory.take(BUFFER_BYTES)
   }
 
   /** Takes a batch as it is; at once where there is room for it. */
@@ -84,7 +96,7 @@ export class CleanedWriter {
   async #makeRoom(bytes: number): Promise<void> {
     if (this.#filled + bytes <= this.#buffer.length) return
     await this.#flush()
-    if (bytes > this.#buffer.length) this.#buffer = Buffer.allocUnsafeSlow(bytes)
+    if (bytes > this.#buffer.length) this.#buffer = this.#memory.take(bytes)
   }
 
   async #flush(): Promise<void> {

@@ -183,7 +183,8 @@ export class CompactionPass {
     const { fileSystem } = this.#environment
     const segment = await this.#partition.changes.createCleaned(first.baseOffset)
     segment.startIndexing(this.#partition.config.indexIntervalBytes)
-    return new CleanedWriter(segment, fileSystem, this.#context.pace)
+    const { pace, writeMemory } = this.#context
+    return new CleanedWriter(segment, fileSystem, pace, writeMemory)
   }
 
   /** Of a segment with damage, which stays as it is, the transactions are followed as far as they can be read. */
@@ -192,7 +193,8 @@ export class CompactionPass {
     round: GroupRound,
   ): Promise<{ readonly read: number; readonly kept: number }> {
     const filter = new BatchFilter(round, () => {})
-    const cursor = new BatchCursor(segment, 0, this.#context.pace)
+    const { pace, windowMemory } = this.#context
+    const cursor = new BatchCursor(segment, 0, pace, windowMemory)
     for (;;) {
       let isThere = await cursor.next()
       while (!isThere && cursor.fault !== undefined) isThere = await cursor.skip()

@@ -1,5 +1,6 @@
 import { randomInt } from 'node:crypto'
 import type { PartitionLog } from '../storage/partition-log.ts'
+import { ReusedMemory } from '../storage/reused-memory.ts'
 import type { Segment } from '../storage/segment.ts'
 import { overChanges, SegmentGoneError } from '../storage/segment-gone.ts'
 import type { CleanablePart, CleanableSegment } from './cleanable.ts'
@@ -97,7 +98,13 @@ export async function compactPartition(
   const { range, mapBytes, pace, passed } = request
   const { upperBoundOffset } = range
   const bytesBefore = await bytesBelow(partition, upperBoundOffset)
-  const context = { damage: new KnownDamage(), codecs: partition.codecs, pace }
+  const context: PassContext = {
+    damage: new KnownDamage(),
+    codecs: partition.codecs,
+    pace,
+    windowMemory: new ReusedMemory(),
+    writeMemory: new ReusedMemory(),
+  }
   const mostKeys = Math.max(0, upperBoundOffset - range.firstDirtyOffset)
   const keys = new KeyMap(mapBytes, mostKeys, (below) => randomInt(below))
   let passes = 0

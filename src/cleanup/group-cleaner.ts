@@ -83,8 +83,8 @@ export class GroupCleaner {
   }
 
   async #cleanSegment(segment: Segment): Promise<void> {
-    const { damage, pace } = this.#context
-    const cursor = new BatchCursor(segment, 0, pace)
+    const { damage, pace, windowMemory } = this.#context
+    const cursor = new BatchCursor(segment, 0, pace, windowMemory)
     for (;;) {
       const step = cursor.next()
       const isThere: boolean = typeof step === 'boolean' ? step : await step

@@ -66,9 +66,9 @@ export class KeyGathering {
   }
 
   async #takeSegment(segment: Segment): Promise<boolean> {
-    const { damage, pace } = this.#context
+    const { damage, pace, windowMemory } = this.#context
     const position = await seek(segment, this.#firstDirtyOffset)
-    const cursor = new BatchCursor(segment, position, pace)
+    const cursor = new BatchCursor(segment, position, pace, windowMemory)
     for (;;) {
       const step = cursor.next()
       let isThere: boolean = typeof step === 'boolean' ? step : await step

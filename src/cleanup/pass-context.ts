@@ -2,6 +2,7 @@ import { attributesAt, BATCH_HEADER_BYTES, CODEC_MASK } from '../codec/batch.ts'
 import type { Codecs } from '../codec/codecs.ts'
 import { CODEC_NONE } from '../codec/compression.ts'
 import type { BatchCursor, ReadPace } from '../storage/batch-cursor.ts'
+import type { ReusedMemory } from '../storage/reused-memory.ts'
 import type { KnownDamage } from './known-damage.ts'
 
 /** What the steps of one pass share. */
@@ -10,6 +11,9 @@ export interface PassContext {
   readonly codecs: Codecs
   /** Awaited before so many bytes are read or written, and with 0 in between, where a step has taken long; rejects where the pass is to end. */
   readonly pace: ReadPace
+  /** Of the cursor that goes through the segments, and of the writer of what stays: there is one of each at a time. */
+  readonly windowMemory: ReusedMemory
+  readonly writeMemory: ReusedMemory
 }
 
 /** The record bytes of a batch, without compression. */

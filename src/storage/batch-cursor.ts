@@ -1,5 +1,6 @@
 import { BATCH_HEADER_BYTES, batchSizeAt, checkBatch, lastOffsetAt } from '../codec/batch.ts'
 import { judgeOffsets, OFFSETS_FALSE, OFFSETS_SOUND } from './offset-order.ts'
+import { ReusedMemory } from './reused-memory.ts'
 import type { Segment } from './segment.ts'
 import type { ScanFault } from './segment-scan.ts'
 import { findNextBatch, headerFault } from './segment-scan.ts'
@@ -36,15 +37,23 @@ export class BatchCursor {
   #windowPosition = 0
   /** Bytes that it takes to judge the offsets of the next batch, as far as that is known. */
   #toJudge = 0
-  /** One for all windows: fresh memory is slow to touch. */
-  #memory: Buffer = NOTHING
   readonly #segment: Segment
   readonly #pace: ReadPace
+  readonly #memory: ReusedMemory
 
-  /** @param position of a batch. */
-  constructor(segment: Segment, position: number, pace: ReadPace) {
+  /**
+   * @param position of a batch.
+   * @param memory for all windows, of this cursor and of those before it.
+   */
+  constructor(
+    segment: Segment,
+    position: number,
+    pace: ReadPace,
+    memory: ReusedMemory = new ReusedMemory(),
+  ) {
     this.#segment = segment
     this.#pace = pace
+    this.#memory = memory
     this.position = position
     this.#end = position
     this.#nextOffset = segment.baseOffset
@@ -115,13 +124,13 @@ export class BatchCursor {
 
   async #read(): Promise<void> {
     const bytes = Math.min(this.#limit - this.#end, Math.max(WINDOW_BYTES, this.#neededBytes()))
-    if (this.#memory.length < bytes) this.#memory = Buffer.allocUnsafeSlow(bytes)
     await this.#pace(bytes)
-    const read = await this.#segment.file.read(this.#memory, 0, bytes, this.#end)
+    const memory = this.#memory.take(bytes)
+    const read = await this.#segment.file.read(memory, 0, bytes, this.#end)
     // What is missing is found to be truncated, also where it is missing behind a whole batch.
     this.#isShort = read < bytes
     if (this.#isShort) this.#limit = this.#end + read
-    this.#window = this.#memory.subarray(0, read)
+    this.#window = memory.subarray(0, read)
     this.#windowPosition = this.#end
   }
 
