@@ -69,10 +69,9 @@ export class CompactionPass {
   async run(range: PassRange): Promise<PassResult> {
     const segments = this.#segmentsBelow(range.upperBoundOffset)
     const aborted = await this.#readAborted()
-    const latestOffset = await this.#gatherKeys(segments, aborted, range)
-    const endOffset = latestOffset + 1
+    const endOffset = await this.#gatherKeys(segments, aborted, range)
     const round = this.#roundOf(aborted, range)
-    const sieve = new RecordSieve(this.#keys, latestOffset)
+    const sieve = new RecordSieve(this.#keys, endOffset - 1)
     const counts = { recordsRead: 0, recordsKept: 0 }
     const given = segments.filter(({ segment }) => segment.baseOffset < endOffset)
     let isBehindDamage = false
@@ -96,17 +95,19 @@ export class CompactionPass {
 
   // ------------------------------------------------------------------------------------- keys
 
+  /** Answers with where the keys end that are in the map: the upper bound, however much was deleted meanwhile, unless it is full. */
   async #gatherKeys(
     segments: readonly DirtySegment[],
     aborted: readonly AbortedTransaction[],
-    { firstDirtyOffset }: PassRange,
+    { firstDirtyOffset, upperBoundOffset }: PassRange,
   ): Promise<number> {
     await this.#keys.begin(firstDirtyOffset, () => this.#context.pace(0))
     const ending = aborted.filter(({ lastOffset }) => lastOffset >= firstDirtyOffset)
     const transactions = new CleanedTransactions(ending)
     const gathering = new KeyGathering(this.#context, this.#keys, transactions, firstDirtyOffset)
-    await gathering.take(segments.filter(({ nextOffset }) => nextOffset > firstDirtyOffset))
-    return gathering.latestOffset
+    const dirty = segments.filter(({ nextOffset }) => nextOffset > firstDirtyOffset)
+    const isFull = await gathering.take(dirty)
+    return isFull ? gathering.latestOffset + 1 : upperBoundOffset
   }
 
   /** Of all segments: a transaction that began in those to be cleaned may have ended behind them. */

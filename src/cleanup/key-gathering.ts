@@ -53,16 +53,17 @@ export class KeyGathering {
   }
 
   /**
-   * Takes the segments that hold the first dirty offset and those behind it, in their order. Damage is passed, and noted. Rejects with a
-   * `DamageFoundError` where some of a batch was taken that then could not be read.
+   * Takes the segments that hold the first dirty offset and those behind it, in their order; answers whether the map is full. Damage is
+   * passed, and noted. Rejects with a `DamageFoundError` where some of a batch was taken that then could not be read.
    */
-  async take(segments: readonly DirtySegment[]): Promise<void> {
+  async take(segments: readonly DirtySegment[]): Promise<boolean> {
     for (const { segment, nextOffset } of segments) {
       const isFull = await this.#takeSegment(segment)
-      if (isFull) return
+      if (isFull) return true
       // Behind its last batch compaction has left a gap.
       this.latestOffset = nextOffset - 1
     }
+    return false
   }
 
   async #takeSegment(segment: Segment): Promise<boolean> {

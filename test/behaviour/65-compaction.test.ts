@@ -1,6 +1,7 @@
 // What compaction takes and what it leaves, as a program sees it.
 import assert from 'node:assert/strict'
 import type { Log, LogError, TopicDeclaration } from '../../src/index.ts'
+import { eventually } from '../support/log-places.ts'
 import type { Place } from '../support/on-disk-and-in-memory.ts'
 import { onDiskAndInMemory } from '../support/on-disk-and-in-memory.ts'
 
@@ -497,6 +498,30 @@ onDiskAndInMemory('a close ends a compaction, and is clean', async (place) => {
   assert.deepEqual(again.recovery.partitions, [])
   assert.equal((await recordsIn(again)).length, 9)
 })
+
+onDiskAndInMemory(
+  'a compaction comes to its end where all that it had to do is deleted meanwhile',
+  async (place) => {
+    const log = await open(place, {}, { compactionBytesPerSecond: 1000 })
+    await fill(log)
+    const compacting = log.compact('users')
+    let isDone = false
+    void compacting.then(() => {
+      isDone = true
+    })
+    const rolled = `${'9'.padStart(20, '0')}.log`
+    await eventually(() => place.exists('users-0', rolled), 'the roll')
+    await log.deleteRecords('users', { partition: 0, before: 9 })
+    for (let second = 0; second < 30 && !isDone; second += 1) await place.clock.advance(1000)
+    assert.ok(isDone)
+    const [done] = await compacting
+    assert.deepEqual([done?.recordsBefore, done?.recordsAfter, done?.bytesAfter], [0, 0, 0])
+    await produceEach(log, ['a', '9'], ['a', '10'])
+    const again = (await place.reopen(log)) as Log
+    await again.compact('users')
+    assert.deepEqual(await recordsIn(again), [[10, 'a', '10']])
+  },
+)
 
 onDiskAndInMemory('a topic can be deleted while it is compacted', async (place) => {
   const log = await open(place, {}, { compactionBytesPerSecond: 1 })
