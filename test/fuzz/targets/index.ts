@@ -4,6 +4,7 @@ import { COMPRESSION_TARGETS } from './compression.ts'
 import { DIRECTORY_TARGETS } from './directories.ts'
 import { FILE_TARGETS } from './files.ts'
 import { GROUP_TARGETS } from './groups.ts'
+import { interleaving } from './interleaving.ts'
 import { VALUE_TARGETS } from './values.ts'
 
 export const TARGETS: readonly FuzzTarget[] = [
@@ -14,4 +15,5 @@ export const TARGETS: readonly FuzzTarget[] = [
   ...GROUP_TARGETS,
   ...VALUE_TARGETS,
   ...DIRECTORY_TARGETS,
+  interleaving,
 ]
