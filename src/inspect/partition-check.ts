@@ -16,6 +16,7 @@ import { Findings, reasonOf } from './finding.ts'
 import type { FaultyRegion } from './log-walk.ts'
 import { walkLog } from './log-walk.ts'
 import type { PartitionFiles, SegmentFiles } from './partition-files.ts'
+import { partitionFilesOf } from './partition-files.ts'
 import type { Snapshot } from './producer-check.ts'
 import { ProducerCheck } from './producer-check.ts'
 import { isOldFormat, regionKind, regionMessage } from './region-finding.ts'
@@ -26,8 +27,21 @@ import { partitionFile } from './verify-context.ts'
 
 /** So often a segment is looked at beside a live writer, before it counts as damaged. */
 const LOOKS = 3
+/** And so often at one whose names change from look to look, before it counts as one that cannot be looked at. */
+const MOST_LOOKS = 10
 /** Bytes of an entry of `.txnindex`. */
 const ABORTED_ENTRY_BYTES = 34
+
+/** A segment, and the one behind it: what it has its offsets up to. */
+interface SegmentNames {
+  readonly segment: SegmentFiles
+  readonly next: SegmentFiles | undefined
+}
+
+interface Look {
+  readonly made: readonly Finding[]
+  readonly outcome: 'sound' | 'damaged' | 'gone'
+}
 
 /** @returns where the log begins and ends, for the checkpoints. */
 export async function checkPartition(
@@ -87,8 +101,8 @@ class PartitionCheck {
   // ----------------------------------------------------------------------------------- segments
 
   /**
-   * Beside a live writer a segment that seems damaged is looked at again: compaction may have changed it meanwhile. What its batches say of
-   * producers is not held against snapshots any more then.
+   * Beside a live writer a segment that seems damaged is looked at again, by the names that it has then: compaction may have changed it
+   * meanwhile. What its batches say of producers is not held against snapshots any more then.
    */
   async #segment(
     producers: ProducerCheck,
@@ -101,23 +115,57 @@ class PartitionCheck {
       findings.settle()
       return
     }
-    for (let look = 1; ; look += 1) {
+    let names: SegmentNames = { segment, next }
+    for (let looks = 1; ; looks += 1) {
       const before = { ...looked }
-      const made: Finding[] = []
-      this.#findings = new Findings((finding) => made.push(finding), findings.limit)
-      const isThere = await this.#lookAt(producers, segment, next)
-      this.#findings.settle()
-      const { damage, warning } = this.#findings.totals
-      this.#findings = findings
-      if (!isThere) this.#gone(producers, segment)
-      if (!isThere || damage + warning === 0 || look === LOOKS) {
-        for (const finding of made) findings.take(finding)
+      const { made, outcome } = await this.#lookAside(producers, names)
+      const judged = outcome === 'sound' ? 'believed' : await this.#judge(outcome, names, looks)
+      if (judged === 'believed' || judged === 'gone') {
+        if (judged === 'gone') this.#gone(producers, segment)
+        else for (const finding of made) findings.take(finding)
         findings.settle()
         return
       }
       producers.damage()
       Object.assign(looked, before)
+      names = judged
     }
+  }
+
+  /** Whether what seems wrong with a segment is, or by which names it is to be looked at again. */
+  async #judge(
+    outcome: Look['outcome'],
+    names: SegmentNames,
+    looks: number,
+  ): Promise<'believed' | 'gone' | SegmentNames> {
+    const now = await this.#namesNow(names.segment.baseOffset)
+    if (now === undefined) return 'gone'
+    const isUnchanged = haveSameNames(now, names)
+    if (looks < (isUnchanged ? LOOKS : MOST_LOOKS)) return now
+    return isUnchanged && outcome === 'damaged' ? 'believed' : 'gone'
+  }
+
+  /** What is found is told if it is believed. */
+  async #lookAside(producers: ProducerCheck, { segment, next }: SegmentNames): Promise<Look> {
+    const { findings } = this.#context
+    const made: Finding[] = []
+    this.#findings = new Findings((finding) => made.push(finding), findings.limit)
+    const isThere = await this.#lookAt(producers, segment, next)
+    this.#findings.settle()
+    const { damage, warning } = this.#findings.totals
+    this.#findings = findings
+    if (!isThere) return { made, outcome: 'gone' }
+    return { made, outcome: damage + warning > 0 ? 'damaged' : 'sound' }
+  }
+
+  /** Undefined where there is no segment of this base offset any more. */
+  async #namesNow(baseOffset: number): Promise<SegmentNames | undefined> {
+    const { fileSystem, directory } = this.#context
+    const listed = await fileSystem.readdir(path.join(directory, this.#partition.name))
+    const { segments } = partitionFilesOf(listed)
+    const index = segments.findIndex((each) => each.baseOffset === baseOffset)
+    const segment = segments[index]
+    return segment === undefined ? undefined : { segment, next: segments[index + 1] }
   }
 
   /** By retention, or because compaction has put another in its place, of which the records were seen or come next. */
@@ -301,4 +349,13 @@ class PartitionCheck {
   #tell(kind: FindingKind, file: string, message: string, details?: FindingDetails): void {
     this.#findings.add(kind, partitionFile(this.#partition, file), message, details)
   }
+}
+
+function haveSameNames(one: SegmentNames, other: SegmentNames): boolean {
+  const namesOf = ({ segment, next }: SegmentNames): unknown[] => {
+    const { log, index, timeindex, txnindex } = segment
+    return [log, index, timeindex, txnindex, next?.baseOffset]
+  }
+  const names = namesOf(other)
+  return namesOf(one).every((name, index) => name === names[index])
 }

@@ -1,7 +1,7 @@
 // Readers in other processes than the writer's, at each step of a compaction.
 import assert from 'node:assert/strict'
 import { suite, test } from 'node:test'
-import type { FileHandle, FileSystem, LogRecord } from '../../src/index.ts'
+import type { FileSystem, LogRecord } from '../../src/index.ts'
 import { Log } from '../../src/index.ts'
 import { ManualClock, MemoryFileSystem } from '../../src/testing/index.ts'
 import {
@@ -15,37 +15,13 @@ import {
 } from '../support/compacted-history.ts'
 import { removeLock } from '../support/log-places.ts'
 import { ScriptedFileSystem, systemError } from '../support/scripted-file-system.ts'
+import { SteppedFileSystem } from '../support/stepped-file-system.ts'
 import { WatchedFileSystem } from '../support/watched-file-system.ts'
 
 const DIRECTORY = '/data'
 const PARTITION = `${DIRECTORY}/users-0`
 /** Compacted once, and as many again behind them: of some segments the next compaction makes one, of others one each. */
 const RECORDS = 40
-
-/** Each rename, removal and sync of the writer waits until what is to happen before it has happened. */
-class SteppedFileSystem extends ScriptedFileSystem {
-  before: ((what: string) => Promise<void>) | undefined
-
-  override async rename(from: string, to: string): Promise<void> {
-    await this.before?.(`rename ${from} ${to}`)
-    await super.rename(from, to)
-  }
-
-  override async unlink(path: string): Promise<void> {
-    await this.before?.(`unlink ${path}`)
-    await super.unlink(path)
-  }
-
-  override async syncDirectory(path: string): Promise<void> {
-    await this.before?.(`sync ${path}`)
-    await super.syncDirectory(path)
-  }
-
-  override async sync(path: string, handle: FileHandle): Promise<void> {
-    await this.before?.(`sync ${path}`)
-    await super.sync(path, handle)
-  }
-}
 
 /** A log in another process than the writer's, as far as it can tell. */
 class Reader {

@@ -4,16 +4,18 @@ import { test } from 'node:test'
 import { Log } from '../../src/index.ts'
 import { verifyDirectory } from '../../src/inspect/directory-check.ts'
 import type { Finding } from '../../src/inspect/finding.ts'
-import { ManualClock } from '../../src/testing/index.ts'
+import { ManualClock, MemoryFileSystem } from '../../src/testing/index.ts'
 import type { FileSystem } from '../../src/types.ts'
 import { FaultFileSystem } from '../support/fault-file-system.ts'
 import { loseLockHolder } from '../support/lock-holder.ts'
+import { randomInteger, seededRandom } from '../support/random.ts'
+import { SteppedFileSystem } from '../support/stepped-file-system.ts'
 
 const DIRECTORY = '/data'
 const CONFIG = { cleanupPolicy: 'compact', segmentBytes: 1500, indexIntervalBytes: 200 } as const
 
 /** Writes keys again and again; `compacting` is called before they are compacted. */
-async function play(fileSystem: FaultFileSystem, compacting: () => void): Promise<void> {
+async function play(fileSystem: FileSystem, compacting: () => void, rounds = 2): Promise<void> {
   const clock = new ManualClock()
   const topics = { users: { value: 'string', ...CONFIG } } as const
   const log = await Log.open(DIRECTORY, { fileSystem, clock, topics })
@@ -26,11 +28,11 @@ async function play(fileSystem: FaultFileSystem, compacting: () => void): Promis
       ])
     }
   }
-  await write(1)
-  await log.compact('users')
-  await write(2)
-  compacting()
-  await log.compact('users')
+  for (let round = 1; round <= rounds; round += 1) {
+    await write(round)
+    if (round === rounds) compacting()
+    await log.compact('users')
+  }
   await log.close()
 }
 
@@ -80,4 +82,51 @@ test('a compaction that is killed, or cut from its power, at any operation leave
     }
   }
   assert.deepEqual([...halfDone].sort(), ['.cleaned', '.swap', '.tmp'])
+})
+
+test('a live writer that stops at any step of a compaction leaves no damage', async () => {
+  const fileSystem = new SteppedFileSystem(new MemoryFileSystem())
+  let live = 0
+  await play(fileSystem, () => {
+    fileSystem.before = async (what) => {
+      const { state, findings } = await found(fileSystem.inner)
+      if (state === 'live') live += 1
+      assert.deepEqual(findings.filter(isWorse), [], what)
+    }
+  })
+  assert.ok(live > 60, `${live}`)
+})
+
+/** Moves on from state to state with the operations that it is asked for, and ends with the last. */
+function passing(states: readonly MemoryFileSystem[], from: number, seed: number): FileSystem {
+  const random = seededRandom(seed)
+  let at = from
+  return new Proxy(states[from] as MemoryFileSystem, {
+    get(_, name: keyof FileSystem) {
+      const steps = randomInteger(random, 8) === 0 ? randomInteger(random, 40) : 0
+      at = Math.min(states.length - 1, at + steps)
+      const state = states[at] as FileSystem
+      return (state[name] as (...args: never[]) => unknown).bind(state)
+    },
+  })
+}
+
+test('verified while a writer compacts, nothing is damaged', async () => {
+  const fileSystem = new SteppedFileSystem(new MemoryFileSystem())
+  const states: MemoryFileSystem[] = []
+  const compacting = (): void => {
+    fileSystem.before = async () => {
+      states.push((fileSystem.inner as MemoryFileSystem).clone())
+    }
+  }
+  // In the third, what the second has left of small segments becomes one.
+  await play(fileSystem, compacting, 3)
+  const kinds = new Set<string>()
+  for (let seed = 0; seed < 200; seed += 1) {
+    const { state, findings } = await found(passing(states, seed % states.length, seed))
+    if (state !== 'live') continue
+    assert.deepEqual(findings.filter(isWorse), [], `seed ${seed}`)
+    for (const { kind } of findings) kinds.add(kind)
+  }
+  assert.ok(kinds.has('gap') && kinds.has('changed'), `${[...kinds]}`)
 })
