@@ -21,7 +21,7 @@ import { WatchedFileSystem } from '../support/watched-file-system.ts'
 const DIRECTORY = '/data'
 const PARTITION = `${DIRECTORY}/users-0`
 /** Compacted once, and as many again behind them: of some segments the next compaction makes one, of others one each. */
-const RECORDS = 40
+const RECORDS = 34
 
 /** A log in another process than the writer's, as far as it can tell. */
 class Reader {

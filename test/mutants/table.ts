@@ -2,6 +2,9 @@
 import type { Mutant } from './engine.ts'
 
 const PROMISES = 'test/crash/promises.test.ts'
+const READERS = 'test/crash/compaction-readers.test.ts'
+const LOOKING =
+  'has none for logs that were opened before, and look before one read in 7, or when they must'
 
 export const MUTANTS: readonly Mutant[] = [
   {
@@ -264,6 +267,37 @@ export const MUTANTS: readonly Mutant[] = [
     killedBy: {
       file: 'test/cleanup/cleanable.test.ts',
       test: 'all but the active segment can be compacted, and all of it is dirty that never was',
+    },
+  },
+  {
+    name: 'a reader in another process takes a compacted .log for the one that it knew',
+    file: 'src/storage/file-cache.ts',
+    search: 'if (id === this.#id) return',
+    replace: 'if (id !== undefined) return',
+    killedBy: { file: READERS, test: LOOKING },
+  },
+  {
+    name: 'a reader in another process takes a compacted index for the one that it knew',
+    file: 'src/storage/index-file.ts',
+    search: 'handle.idSync?.() === this.#id',
+    replace: 'handle.idSync?.() !== undefined',
+    killedBy: { file: READERS, test: LOOKING },
+  },
+  {
+    name: 'a reader in another process keeps a segment that others were merged into',
+    file: 'src/storage/tail-follower.ts',
+    search: ' && !grown.has(name.baseOffset)',
+    replace: '',
+    killedBy: { file: READERS, test: LOOKING },
+  },
+  {
+    name: 'a reader in another process believes in damage before it looks at the names again',
+    file: 'src/storage/steady-reads.ts',
+    search: ' || error instanceof CorruptLogError',
+    replace: '',
+    killedBy: {
+      file: READERS,
+      test: 'has none for a log that opens its first file at any of them',
     },
   },
 ]
