@@ -13,6 +13,7 @@ import { dumpDirectories, verifyIndexes } from './kafka-tools.ts'
 import type { Deleted, OurView } from './kafkas-view.ts'
 import { consumeAll, expectKafkasViewIs, viewOf } from './kafkas-view.ts'
 import { isCompacted, KINDS, topicOf } from './kinds.ts'
+import { nobodysTimes } from './nobodys-times.ts'
 import {
   Acknowledgements,
   compactAll,
@@ -179,9 +180,11 @@ for (const trust of ['trusting', 'recovering'] as const satisfies Trust[]) {
     const acknowledged = new Acknowledgements()
     const reopened = await write(directory, acknowledged)
     let view = await goOn(directory, acknowledged, random)
-    const deleted: Deleted = (name) => acknowledged.deleted(name, view.seen.get(name)?.start ?? 0)
-
     const broker = await Broker.create(judge)
+    const deleted: Deleted = (name) => [
+      ...acknowledged.deleted(name, view.seen.get(name)?.start ?? 0),
+      ...(isCompacted(name) ? nobodysTimes(path.join(broker.data, name)) : []),
+    ]
     t.after(() => broker.stop())
     await adopt(broker, judge, [...adoptedTopics(directory), offsetsTopic(directory, 1)], trust)
     const consumed = await expectKafkasViewIs(judge, view, deleted)

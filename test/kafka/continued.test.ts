@@ -2,6 +2,7 @@
 // adopts them, gaps, codecs, epochs and all.
 import assert from 'node:assert/strict'
 import { cpSync } from 'node:fs'
+import path from 'node:path'
 import { after, test } from 'node:test'
 import type { FixtureSet } from '../support/fixtures.ts'
 import { fixtureDirectory, loadExpected, loadPartitions } from '../support/fixtures.ts'
@@ -11,9 +12,11 @@ import type { AdoptedTopic } from './adoption.ts'
 import { adopt, adoptedTopics, offsetsTopic } from './adoption.ts'
 import { Broker } from './broker.ts'
 import { Judge } from './judge.ts'
-import type { OurView } from './kafkas-view.ts'
+import type { Deleted, OurView } from './kafkas-view.ts'
 import { expectKafkasViewIs, viewOf } from './kafkas-view.ts'
 import { writeAndKill } from './killed-writer.ts'
+import { isCompacted } from './kinds.ts'
+import { nobodysTimes } from './nobodys-times.ts'
 import { Acknowledgements, openRandomLog } from './random-run.ts'
 import type { ByteLog } from './records.ts'
 import { randomRecord, toProduce } from './records.ts'
@@ -154,7 +157,11 @@ test(`a broker adopts what others wrote or were killed at, and we went on with (
   )
   const trimmed = new Set(continued.flatMap((each) => [...each.trimmed]))
   const view = merged(continued.map((each) => each.view))
-  const consumed = await expectKafkasViewIs(judge, view, (name) => (trimmed.has(name) ? [{}] : []))
+  const deleted: Deleted = (name) => {
+    if (trimmed.has(name)) return [{}]
+    return isCompacted(name) ? nobodysTimes(path.join(broker.data, name)) : []
+  }
+  const consumed = await expectKafkasViewIs(judge, view, deleted)
   // Epochs that are higher than the cluster's: it says so, forgets them, and serves every record, as `consumed` has shown.
   const restarted = [`${RESTARTED}-0`, `${RESTARTED}-1`]
   const ofKilled = killed.above.filter((name) => !name.startsWith(OFFSETS_TOPIC))

@@ -8,7 +8,7 @@ import { expectSameView, readLog } from './records.ts'
 
 const TIMES = 12
 
-/** Records below the log start that may still be in a segment; one without a timestamp may have any. */
+/** Times that are still in a segment, though no reader is given them, as of records below the log start; one without a timestamp may have any. */
 export type Deleted = (name: string) => readonly Partial<SentRecord>[]
 
 /** Everything that a consumer is given of some partitions. */
