@@ -73,6 +73,24 @@ test('segments that are deleted while a partition is compacted do not keep it fr
   }
 })
 
+test('a compaction whose segments are all deleted before it comes to them has come to its end', async () => {
+  const { log, environment } = await opened(['a', 'b', 'a', 'c'], new MemoryFileSystem())
+  const range = await describeCleanable(log, environment, undefined)
+  await log.deleteSegmentsBelow(4)
+  const ends: number[] = []
+  const counts = await compactPartition(log, environment, {
+    range,
+    mapBytes: 4096,
+    pace: () => Promise.resolve(),
+    passed: async (endOffset) => {
+      ends.push(endOffset)
+      assert.ok(ends.length < 10, `${ends}`)
+    },
+  })
+  assert.deepEqual([range.upperBoundOffset, ends, counts.passes], [4, [4], 1])
+  await log.close()
+})
+
 test('retention looks over segments that are being replaced, at whatever moment', async () => {
   for (let moment = 0; moment < 400; moment += 5) {
     const { log, environment } = await opened(['a', 'b', 'a', 'c', 'b'], new MemoryFileSystem())
