@@ -1,6 +1,6 @@
 import type { Clock } from '../types.ts'
 import { Deferred } from '../util/deferred.ts'
-import { nextTurn, turnIsLongForBackground } from '../util/turn.ts'
+import { giveWay, turnIsLongForBackground } from '../util/turn.ts'
 
 /** Less than this is not slept for, but put on account: a timer is not that exact. */
 const SHORTEST_SLEEP_MS = 20
@@ -35,7 +35,7 @@ export class Throttle {
 
   /** Resolves when so many bytes may be read or written. Rejects with the signal's reason once the work is to end. */
   async spend(bytes: number, signal: AbortSignal): Promise<void> {
-    if (turnIsLongForBackground()) await nextTurn()
+    if (turnIsLongForBackground()) await giveWay()
     // Also of a signal that was given while it waited: `#sleep` would not hear of it any more.
     signal.throwIfAborted()
     const now = this.#clock.now()

@@ -6,16 +6,33 @@
  */
 const SLICE_MS = 5
 /** Of work that nobody waits for: who produces or fetches beside it comes to a turn of its own after as much at the most, several times a call. */
-const BACKGROUND_SLICE_MS = 0.5
+const BACKGROUND_SLICE_MS = 0.2
+/** And where somebody does, it leaves the processor alone for as long: the disk's own threads need one, too, for what is synced. */
+const BACKGROUND_PAUSE_MS = 1
 
 /** Taken once: as a global it is an accessor, which takes as long as the look at the clock. */
 const { performance } = globalThis
 
+/** Taken here, so that a test that mocks the global timers does not stop the work. */
+const { setTimeout } = globalThis
+
 let turnStartMs = 0
 let inTurn = false
+/** Since work in the background gave way for the last time. */
+let othersCame = false
 
 /** True when the current turn of the event loop has gone on for longer than it should. */
-export function turnIsLong(sliceMs: number = SLICE_MS): boolean {
+export function turnIsLong(): boolean {
+  othersCame = true
+  return hasTaken(SLICE_MS)
+}
+
+/** As `turnIsLong`, for work in the background, which gives way earlier, by `giveWay`. */
+export function turnIsLongForBackground(): boolean {
+  return hasTaken(BACKGROUND_SLICE_MS)
+}
+
+function hasTaken(sliceMs: number): boolean {
   if (!inTurn) {
     inTurn = true
     turnStartMs = performance.now()
@@ -23,11 +40,6 @@ export function turnIsLong(sliceMs: number = SLICE_MS): boolean {
     return false
   }
   return performance.now() - turnStartMs > sliceMs
-}
-
-/** As `turnIsLong`, for work in the background, which gives way earlier. */
-export function turnIsLongForBackground(): boolean {
-  return turnIsLong(BACKGROUND_SLICE_MS)
 }
 
 /** Runs `task`, which must not throw, from a microtask: as soon as the current code has ended. */
@@ -42,6 +54,15 @@ const settled = Promise.resolve()
 export function nextTurn(): Promise<void> {
   return new Promise((resolve) => {
     setImmediate(resolve)
+  })
+}
+
+/** For work in the background: as `nextTurn`, and after a pause where others are at work. */
+export function giveWay(): Promise<void> {
+  if (!othersCame) return nextTurn()
+  othersCame = false
+  return new Promise((resolve) => {
+    setTimeout(resolve, BACKGROUND_PAUSE_MS)
   })
 }
 
