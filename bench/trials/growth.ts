@@ -46,8 +46,13 @@ const overPartitions = variation('1,000 partitions', { partitions: MANY }, OVER_
   quick: { partitions: FEW },
 })
 const PLACES = ['another topic', 'another partition', 'the same partition'] as const
-const besideReaders: readonly Contender[] = PLACES.map((idleAt) =>
-  variation(`1,000 idle readers of ${idleAt}`, { idleReaders: MANY, idleAt }),
+const besideReaders: readonly Contender[] = PLACES.map((idleAt, index) =>
+  variation(
+    `1,000 idle readers of ${idleAt}`,
+    { idleReaders: MANY, idleAt },
+    FLAT,
+    index === 0 ? {} : { notInQuick: true },
+  ),
 )
 const afterSegments = variation('behind 1,000 segments', {}, FLAT, { prepare: MANY_SEGMENTS })
 
@@ -126,6 +131,9 @@ const RATES: readonly Workload[] = [
 ]
 
 const COUNTS = [1, 10, 100, 1000]
+/** A smoke run has no more than a few of either. */
+const inQuick = (count: number): Partial<Contender> =>
+  count === 1 || count === MANY ? {} : { notInQuick: true }
 
 const OPENING: readonly Workload[] = [
   {
@@ -142,6 +150,7 @@ const OPENING: readonly Workload[] = [
       program: 'brokerless' as const,
       parameters: { records: count * W1_RECORDS.batchRecords },
       quick: { records: Math.min(count, FEW) * W1_RECORDS.batchRecords },
+      ...inQuick(count),
     })),
   },
   {
@@ -158,6 +167,7 @@ const OPENING: readonly Workload[] = [
       program: 'brokerless' as const,
       parameters: { records: count, partitions: count },
       quick: { records: Math.min(count, FEW), partitions: Math.min(count, FEW) },
+      ...inQuick(count),
     })),
   },
 ]
