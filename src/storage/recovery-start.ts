@@ -7,6 +7,7 @@ import {
   maxTimestampAt,
 } from '../codec/batch.ts'
 import { CorruptLogError } from '../errors.ts'
+import { recordTimestampAt } from './index-builder.ts'
 import type { Segment } from './segment.ts'
 import { readRange, STOP, scanBatches } from './segment-scan.ts'
 
@@ -47,7 +48,7 @@ export async function indexStart(segment: Segment, offset: number): Promise<Inde
       timeEntries -= 1
     }
     // Both indexes get their entries together: without a single time entry the other one cannot be whole.
-    if (timeEntries === 0 || !(await isTimeTrue(segment, timeEntries - 1, size))) {
+    if (timeEntries === 0 || !(await isTimeTrue(segment, timeEntries - 1, position))) {
       return FROM_THE_START
     }
     const greatestTimestamp = timeEntries === timeIndex.count ? -1 : timeIndex.lastTimestamp
@@ -73,24 +74,29 @@ async function isBatchThere(
   return checkBatch(batch, 0, batch.length) === undefined
 }
 
-/** The batch that a time entry speaks of has the entry's timestamp. */
-async function isTimeTrue(segment: Segment, entry: number, size: number): Promise<boolean> {
+/**
+ * The batch that a time entry speaks of has the entry's timestamp, and none from there up to `position` a greater one: that one's entry
+ * has not come to the file, though the offset index may have gone on since.
+ */
+async function isTimeTrue(segment: Segment, entry: number, position: number): Promise<boolean> {
   const { timeIndex, baseOffset } = segment
   const offset = baseOffset + timeIndex.relativeOffsetAt(entry)
+  const timestamp = timeIndex.timestampAt(entry)
   let isTrue = false
+  let isExceeded = false
   const range = {
     from: segment.positionFor(offset),
-    to: size,
+    to: await segment.measure(),
     nextOffset: baseOffset,
     crcFrom: Number.POSITIVE_INFINITY,
     offsetLimit: segment.offsetLimit,
   }
-  await scanBatches(segment.file, range, (buffer, at) => {
-    if (lastOffsetAt(buffer, at) < offset) return undefined
-    isTrue =
-      lastOffsetAt(buffer, at) === offset &&
-      maxTimestampAt(buffer, at) === timeIndex.timestampAt(entry)
-    return STOP
+  const end = await scanBatches(segment.file, range, (buffer, at, batchPosition) => {
+    const lastOffset = lastOffsetAt(buffer, at)
+    if (lastOffset === offset) isTrue = maxTimestampAt(buffer, at) === timestamp
+    if (batchPosition >= position) return STOP
+    isExceeded ||= lastOffset > offset && recordTimestampAt(buffer, at) > timestamp
+    return isExceeded ? STOP : undefined
   })
-  return isTrue
+  return isTrue && !isExceeded && end.position >= position
 }

@@ -461,6 +461,32 @@ test('recovery goes on from no time entry that the data does not bear out', asyn
   }
 })
 
+test('recovery goes on from no offset entry whose time entry has not come to the file', async () => {
+  const config = { indexIntervalBytes: 100 }
+  const whole = new MemoryFileSystem()
+  const log = await openLog(whole, { config })
+  const times = [10, 20, 30, 30, 40, 40, 50, 50, 60, 60]
+  for (const timestamp of times) await append(log, recordSet({ value: 'v'.repeat(60), timestamp }))
+  await log.close()
+  const file = LOG_0.replace('.log', '.timeindex')
+  const wanted = await readFileBytes(whole, file)
+  assert.ok(wanted.length / 12 >= 4)
+  for (let entries = 0; entries * 12 < wanted.length; entries += 1) {
+    for (let recoveryPoint = 0; recoveryPoint <= times.length; recoveryPoint += 1) {
+      const fileSystem = whole.clone()
+      await cutFile(fileSystem, file, entries * 12)
+      const again = await openLog(fileSystem, { config, recoveryPoint })
+      for (const timestamp of times) {
+        const found = await again.offsetForTime(timestamp)
+        const what = `at ${timestamp}, ${entries} entries, recovery point ${recoveryPoint}`
+        assert.equal(found, times.indexOf(timestamp), what)
+      }
+      await again.close()
+      assert.deepEqual(await readFileBytes(fileSystem, file), wanted)
+    }
+  }
+})
+
 suite('recovery on a full disk', () => {
   async function fullLog(): Promise<{ fileSystem: FaultFileSystem; size: number }> {
     const before = new FaultFileSystem()
