@@ -7,44 +7,13 @@ import { suite, test } from 'node:test'
 import { nodeFileSystem } from '../../src/storage/file-system.ts'
 import type { PartitionLog } from '../../src/storage/partition-log.ts'
 import { removeAfter } from '../support/fixtures.ts'
+import { expectShortHold, longestHoldMs } from '../support/loop-holds.ts'
 import { append, openLog, readAll, readPages, recordSet } from '../support/storage-environment.ts'
 
 const LIMIT_MS = 25
 
-/** What holds the loop by itself does so each time; a collection of garbage may fall into one. */
-const ATTEMPTS = 4
-
-/** Time of the processor, not of the clock: other processes may take it away at any time. Milliseconds. */
-function processorTime(): number {
-  const usage = process.threadCpuUsage?.() ?? process.cpuUsage()
-  return (usage.user + usage.system) / 1000
-}
-
-/** The longest time that the event loop was held while `work` ran, in milliseconds. */
-async function holdOf(work: () => Promise<unknown>): Promise<number> {
-  let longest = 0
-  let last = processorTime()
-  let isRunning = true
-  const tick = (): void => {
-    const now = processorTime()
-    longest = Math.max(longest, now - last)
-    last = now
-    if (isRunning) setImmediate(tick)
-  }
-  setImmediate(tick)
-  await work()
-  isRunning = false
-  return Math.max(longest, processorTime() - last)
-}
-
 async function expectShort(what: string, work: () => Promise<unknown>): Promise<void> {
-  const holds: number[] = []
-  while (holds.length < ATTEMPTS) {
-    const hold = await holdOf(work)
-    if (hold < LIMIT_MS) return
-    holds.push(Math.round(hold))
-  }
-  assert.fail(`${what} held the event loop for ${holds.join(', ')} ms`)
+  await expectShortHold(what, LIMIT_MS, () => longestHoldMs(work))
 }
 
 suite('the event loop', () => {
