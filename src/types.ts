@@ -147,8 +147,8 @@ export interface TopicConfig {
   /** Largest record batch in bytes, before it is compressed. Default 1,048,588; 61 to 2^31 - 1. */
   maxMessageBytes: number
   /**
-   * How batches are compressed where a call does not say otherwise: above 16 KiB (gzip), 32 KiB (snappy) or 64 KiB (lz4, zstd), and at
-   * levels of zstd above 9, outside of the event loop. Default: the log's (`none`).
+   * How batches are compressed where a call does not say otherwise: above 16 KiB (gzip), 32 KiB (snappy), 64 KiB (lz4) or 128 KiB (zstd),
+   * and at levels of zstd above 5, outside of the event loop. Default: the log's (`none`).
    */
   compression: CompressionType
   /** Of `compression`: gzip 1 to 9, zstd 1 to 22, or -1, the codec's own. Default -1; what `compression` names, it names the level with. */

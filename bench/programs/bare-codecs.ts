@@ -38,7 +38,7 @@ function gzip(): BareCodec {
 function zstd(): BareCodec {
   const { compress, compressSync, decompress, decompressSync } = zstdFunctions()
   return {
-    compress: (bytes) => (bytes.length <= 64 * KIB ? compressSync(bytes) : compress(bytes)),
+    compress: (bytes) => (bytes.length <= 128 * KIB ? compressSync(bytes) : compress(bytes)),
     decompress: (bytes, plainBytes) => {
       const isQuick = plainBytes <= 128 * KIB
       return isQuick ? decompressSync(bytes, plainBytes) : decompress(bytes, plainBytes)

@@ -118,7 +118,7 @@ const IN_THE_CALL: readonly (readonly [codec: number, compressed: number, decomp
     [CODEC_GZIP, 16 * 1024, 64 * 1024],
     [CODEC_SNAPPY, 32 * 1024, 64 * 1024],
     [CODEC_LZ4, 64 * 1024, Number.POSITIVE_INFINITY],
-    [CODEC_ZSTD, 64 * 1024, 128 * 1024],
+    [CODEC_ZSTD, 128 * 1024, 128 * 1024],
   ]
 
 for (const [codec, compressed, decompressed] of IN_THE_CALL) {
