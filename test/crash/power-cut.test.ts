@@ -1,7 +1,6 @@
 // A scripted run, cut at each of its file-system operations, and what the next open finds.
 import assert from 'node:assert/strict'
 import path from 'node:path'
-import { test } from 'node:test'
 import { verifyDirectory } from '../../src/inspect/directory-check.ts'
 import type { Finding } from '../../src/inspect/finding.ts'
 import { ManualClock } from '../../src/testing/index.ts'
@@ -10,11 +9,13 @@ import { CrashRun, DIRECTORY, RunEnded, runScript } from '../support/crash-run.t
 import type { PowerCutOptions } from '../support/fault-file-system.ts'
 import { FaultFileSystem } from '../support/fault-file-system.ts'
 import { randomInteger, seededRandom } from '../support/random.ts'
+import { testInThread } from '../support/thread.ts'
 
 const SEED = Number(process.env['BROKERLESS_SEED'] ?? Date.now() % 2 ** 31)
-/** Every outcome of every crash takes minutes: otherwise each crash has some of them. */
+/** Every outcome of every crash takes minutes: otherwise each crash has some of them, by the seed. */
 const ROUNDS = Number(process.env['BROKERLESS_ROUNDS'] ?? 200)
 const isWhole = ROUNDS >= 1000
+const THREAD = { url: import.meta.url, seed: SEED }
 
 interface Scene {
   readonly fileSystem: FaultFileSystem
@@ -96,67 +97,87 @@ async function recoverTwice(
   await recover(fileSystem.powerCut({ random }), evidence, 'disk')
 }
 
-/** All operations, or one of every `stride` from a random one on. */
+/** Always for the whole, else for one of every `stride`: another one with each seed. */
+function isChosen(index: number, stride: number): boolean {
+  return isWhole || (index + SEED) % stride === 0
+}
+
+/** All operations, or one of every `stride`. */
 async function someOperations(stride: number): Promise<number[]> {
   const { fileSystem } = await play(() => {})
   const count = fileSystem.operations.length
   assert.ok(count > 500, `the script has ${count} operations`)
   const all = Array.from({ length: count + 1 }, (_, index) => index)
-  return isWhole ? all : all.filter((index) => (index + SEED) % stride === 0)
+  return all.filter((index) => isChosen(index, stride))
 }
 
-/** That nothing was kept, and others in turn. */
+/** That nothing was kept, and at every second operation one of the others. */
 function outcomesOf(cut: number): readonly PowerCutOptions[] {
   const others: readonly PowerCutOptions[] = [
     { mode: 'keep-all' },
     ...[1, 2, 3].map((index) => ({ seed: SEED + 10 * cut + index })),
   ]
-  const chosen = others.filter((_, index) => isWhole || index === cut % others.length)
+  const chosen = others.filter((_, index) => isChosen(cut + 2 * index, 2 * others.length))
   return [{ mode: 'lose-all' }, ...chosen]
 }
 
-test('after a power cut at any operation all that was promised is there, nothing is half there, and no offset has two contents', async (t) => {
-  t.diagnostic(`BROKERLESS_SEED=${SEED}`)
-  const random = seededRandom(SEED)
-  for (const cut of await someOperations(1)) {
-    const scene = await play((fileSystem) => fileSystem.cutAt(cut))
-    for (const [index, outcome] of outcomesOf(cut).entries()) {
-      await at(`cut at ${cut} (${lastOperation(scene)}), ${JSON.stringify(outcome)}`, async () => {
-        const found = (): FaultFileSystem => scene.fileSystem.powerCut(outcome)
-        const fileSystem = found()
-        await recover(fileSystem, scene.evidence.clone(), 'disk')
-        if (!isWhole && (cut + index) % 4 > 0) return
-        await recoverTwice(found, scene.evidence, fileSystem.operations.length, random)
+testInThread(
+  'after a power cut at any operation all that was promised is there, nothing is half there, and no offset has two contents',
+  THREAD,
+  async () => {
+    const random = seededRandom(SEED)
+    for (const cut of await someOperations(1)) {
+      const scene = await play((fileSystem) => fileSystem.cutAt(cut))
+      for (const [index, outcome] of outcomesOf(cut).entries()) {
+        await at(
+          `cut at ${cut} (${lastOperation(scene)}), ${JSON.stringify(outcome)}`,
+          async () => {
+            const found = (): FaultFileSystem => scene.fileSystem.powerCut(outcome)
+            const fileSystem = found()
+            await recover(fileSystem, scene.evidence.clone(), 'disk')
+            if (!isChosen(cut + 2 * index, 6)) return
+            await recoverTwice(found, scene.evidence, fileSystem.operations.length, random)
+          },
+        )
+      }
+    }
+  },
+)
+
+testInThread(
+  'after a kill at any operation all that was acknowledged is there, and a power cut takes nothing that was served since',
+  THREAD,
+  async () => {
+    for (const cut of await someOperations(4)) {
+      const scene = await play((fileSystem) => fileSystem.cutAt(cut))
+      await at(`killed at ${cut} (${lastOperation(scene)})`, async () => {
+        const fileSystem = scene.fileSystem.processKill()
+        const run = new CrashRun(fileSystem, scene.evidence)
+        await run.reopen('os')
+        await run.goOn()
+        await recover(fileSystem.powerCut({ seed: SEED + cut }), scene.evidence, 'disk')
       })
     }
-  }
-})
+  },
+)
 
-test('after a kill at any operation all that was acknowledged is there, and a power cut takes nothing that was served since', async () => {
-  for (const cut of await someOperations(3)) {
-    const scene = await play((fileSystem) => fileSystem.cutAt(cut))
-    await at(`killed at ${cut} (${lastOperation(scene)})`, async () => {
-      const fileSystem = scene.fileSystem.processKill()
-      const run = new CrashRun(fileSystem, scene.evidence)
-      await run.reopen('os')
-      await run.goOn()
-      await recover(fileSystem.powerCut({ seed: SEED + cut }), scene.evidence, 'disk')
-    })
-  }
-})
-
-test('after any operation has failed, and a kill, what the next open serves is still there after a power cut', async () => {
-  for (const failing of await someOperations(4)) {
-    const code = failing % 8 < 4 ? 'EIO' : 'ENOSPC'
-    const scene = await play((fileSystem) => fileSystem.failAt(failing, code))
-    const { name, path } = scene.fileSystem.operations[failing] ?? {}
-    await at(`${code} at ${failing} (${name} ${path})`, async () => {
-      const fileSystem = scene.fileSystem.processKill()
-      await new CrashRun(fileSystem, scene.evidence).reopen('os')
-      // Bytes are written again, names cannot be: those of a directory whose sync has failed may be lost.
-      if (name === 'syncDirectory') return
-      const outcome = failing % 16 < 8 ? { mode: 'lose-all' as const } : { seed: SEED + failing }
-      await recover(fileSystem.powerCut(outcome), scene.evidence, 'disk')
-    })
-  }
-})
+testInThread(
+  'after any operation has failed, and a kill, what the next open serves is still there after a power cut',
+  THREAD,
+  async () => {
+    for (const failing of await someOperations(5)) {
+      const code = (failing + SEED) % 2 === 0 ? 'EIO' : 'ENOSPC'
+      const scene = await play((fileSystem) => fileSystem.failAt(failing, code))
+      const { name, path } = scene.fileSystem.operations[failing] ?? {}
+      await at(`${code} at ${failing} (${name} ${path})`, async () => {
+        const fileSystem = scene.fileSystem.processKill()
+        await new CrashRun(fileSystem, scene.evidence).reopen('os')
+        // Bytes are written again, names cannot be: those of a directory whose sync has failed may be lost.
+        if (name === 'syncDirectory') return
+        const outcome =
+          (failing + SEED) % 4 < 2 ? { mode: 'lose-all' as const } : { seed: SEED + failing }
+        await recover(fileSystem.powerCut(outcome), scene.evidence, 'disk')
+      })
+    }
+  },
+)

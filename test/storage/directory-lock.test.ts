@@ -3,7 +3,6 @@ import assert from 'node:assert/strict'
 import { once } from 'node:events'
 import { readdir, readFile, writeFile } from 'node:fs/promises'
 import { test } from 'node:test'
-import { Worker } from 'node:worker_threads'
 import { DirectoryLockedError, LogError } from '../../src/errors.ts'
 import type { DirectoryLock, DirectoryLockOptions } from '../../src/storage/directory-lock.ts'
 import { lockDirectory } from '../../src/storage/directory-lock.ts'
@@ -25,6 +24,7 @@ import {
 } from '../support/lock-directory.ts'
 import { LockProcess } from '../support/lock-processes.ts'
 import { testWithFlock } from '../support/needs-flock.ts'
+import { startThread } from '../support/thread.ts'
 
 const DEAD = 'd'.repeat(32)
 const CLAIM = 'c'.repeat(32)
@@ -101,13 +101,8 @@ test('of many opens at once in one process one is granted', async () => {
 
 /** What a worker thread that tries to take the lock says: `taken`, or the reason against it. */
 async function askThread(directory: string): Promise<string> {
-  const urls = [
-    import.meta.resolve('tsx/esm/api'),
-    import.meta.resolve('../support/lock-thread.ts'),
-  ].map((url) => JSON.stringify(url))
-  // Workers do not inherit the loader that reads TypeScript.
-  const code = `import(${urls[0]}).then(({ register }) => { register(); return import(${urls[1]}) })`
-  const worker = new Worker(code, { eval: true, execArgv: [], workerData: { directory } })
+  const url = import.meta.resolve('../support/lock-thread.ts')
+  const worker = startThread(url, { workerData: { directory } })
   try {
     const answer: unknown[] = await once(worker, 'message')
     return String(answer[0])
