@@ -1,16 +1,18 @@
 // A process that writes is killed at a random moment, again and again; nothing that it was promised may be gone.
 import assert from 'node:assert/strict'
+import type { ChildProcessByStdio } from 'node:child_process'
 import { spawn } from 'node:child_process'
 import { once } from 'node:events'
 import { mkdtemp, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import path from 'node:path'
 import { createInterface } from 'node:readline'
+import type { Readable, Writable } from 'node:stream'
 import { test } from 'node:test'
 import type { Log } from '../../src/index.ts'
 import { compile } from '../support/compile.ts'
 import { CrashEvidence, valueFor } from '../support/crash-evidence.ts'
-import type { Told, ToldOffset } from '../support/kill-child.ts'
+import type { Told, ToldOffset, Work } from '../support/kill-child.ts'
 import { GROUP, openLog, TOPIC_NAMES, TOPICS } from '../support/kill-child.ts'
 import { randomInteger, seededRandom } from '../support/random.ts'
 
@@ -18,9 +20,39 @@ const ROUNDS = Number(process.env['BROKERLESS_ROUNDS'] ?? 200)
 const SEED = Number(process.env['BROKERLESS_SEED'] ?? Date.now() % 2 ** 31)
 /** Then a new directory is begun, as each round reads all of it. */
 const ROUNDS_A_DIRECTORY = 10
-/** Lines that a child may tell before it is killed. */
+/** Lines that a child may tell before it is killed; half of them tell less than an eighth of it. */
 const MAX_LINES = 300
 const CALLS_A_ROUND = 1_000_000
+
+type Child = ChildProcessByStdio<Writable, Readable, null>
+
+/** Children, each started while the one before it works: to load its modules takes as long as a round does. */
+class Children implements AsyncDisposable {
+  readonly #script: string
+  #next: Child
+
+  constructor(script: string) {
+    this.#script = script
+    this.#next = this.#start()
+  }
+
+  begin(work: Work): Child {
+    const child = this.#next
+    this.#next = this.#start()
+    child.stdin.end(JSON.stringify(work))
+    return child
+  }
+
+  #start(): Child {
+    return spawn(process.execPath, [this.#script], { stdio: ['pipe', 'pipe', 'inherit'] })
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    const exited = once(this.#next, 'exit')
+    this.#next.kill('SIGKILL')
+    await exited
+  }
+}
 
 class KilledLog {
   readonly #directory: string
@@ -38,11 +70,11 @@ class KilledLog {
   }
 
   /** Answers with the number of lines that the child told. */
-  async runChild(script: string, round: number): Promise<number> {
-    const seed = String(randomInteger(this.#random, 2 ** 31))
-    const lastLine = Math.floor(this.#random() ** 2 * MAX_LINES)
-    const args = [script, this.#directory, seed, String(round * CALLS_A_ROUND)]
-    const child = spawn(process.execPath, args, { stdio: ['ignore', 'pipe', 'inherit'] })
+  async runChild(children: Children, round: number): Promise<number> {
+    const seed = randomInteger(this.#random, 2 ** 31)
+    const lastLine = Math.floor(this.#random() ** 3 * MAX_LINES)
+    const firstCall = round * CALLS_A_ROUND
+    const child = children.begin({ directory: this.#directory, seed, firstCall })
     const exited = once(child, 'exit')
     let lines = 0
     for await (const line of createInterface(child.stdout)) {
@@ -105,7 +137,8 @@ class KilledLog {
 
 test(`in ${ROUNDS} rounds of a process that is killed at work, all that was acknowledged is there with its offset, whole and in order`, async (t) => {
   t.diagnostic(`BROKERLESS_SEED=${SEED}`)
-  await using child = await compile(path.resolve(import.meta.dirname, '../support/kill-child.ts'))
+  await using program = await compile(path.resolve(import.meta.dirname, '../support/kill-child.ts'))
+  await using children = new Children(program.script)
   const random = seededRandom(SEED)
   let lines = 0
   for (let first = 0; first < ROUNDS; first += ROUNDS_A_DIRECTORY) {
@@ -113,7 +146,7 @@ test(`in ${ROUNDS} rounds of a process that is killed at work, all that was ackn
     const log = new KilledLog(directory, random)
     for (let round = first; round < Math.min(first + ROUNDS_A_DIRECTORY, ROUNDS); round += 1) {
       const where = `round ${round} in ${directory}, BROKERLESS_SEED=${SEED}`
-      lines += await log.runChild(child.script, round)
+      lines += await log.runChild(children, round)
       // Else the next child recovers it.
       const isChecked = random() < 0.8 || round === first + ROUNDS_A_DIRECTORY - 1
       if (isChecked) await log.check(round).catch((error: unknown) => fail(where, error))

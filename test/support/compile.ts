@@ -1,9 +1,8 @@
 // Makes plain JavaScript of a program in TypeScript, for children that are started too often to be compiled each time.
-import { execFile } from 'node:child_process'
 import { mkdtemp, rm, symlink, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import path from 'node:path'
-import { promisify } from 'node:util'
+import { build } from 'esbuild'
 
 const ROOT = path.resolve(import.meta.dirname, '../..')
 
@@ -12,30 +11,24 @@ export interface Compiled extends AsyncDisposable {
   readonly script: string
 }
 
-/** Compiles a program and all that it imports into a temporary directory, which goes with the answer. Types are not checked. */
+/**
+ * Compiles a program, and all that it imports but packages, into one file of a temporary directory, which goes with the
+ * answer: a process takes half the time to load that. Types are not checked.
+ */
 export async function compile(program: string): Promise<Compiled> {
   const directory = await mkdtemp(path.join(tmpdir(), 'brokerless-compiled-'))
-  const project = path.join(directory, 'tsconfig.json')
-  const compilerOptions = {
-    noEmit: false,
-    noCheck: true,
-    rootDir: ROOT,
-    outDir: directory,
-    typeRoots: [path.join(ROOT, 'node_modules/@types')],
-  }
-  const configuration = {
-    extends: path.join(ROOT, 'tsconfig.json'),
-    compilerOptions,
-    include: [],
-    files: [program],
-  }
-  await writeFile(project, JSON.stringify(configuration))
   await writeFile(path.join(directory, 'package.json'), '{ "type": "module" }')
   await symlink(path.join(ROOT, 'node_modules'), path.join(directory, 'node_modules'))
-  const compiler = path.join(ROOT, 'node_modules/typescript/bin/tsc')
-  await promisify(execFile)(process.execPath, [compiler, '-p', project])
-  return {
-    script: path.join(directory, path.relative(ROOT, program).replace(/\.ts$/, '.js')),
-    [Symbol.asyncDispose]: () => rm(directory, { recursive: true }),
-  }
+  // In the place that it has in the repository: programs look for files beside theirs.
+  const script = path.join(directory, path.relative(ROOT, program).replace(/\.ts$/, '.js'))
+  await build({
+    entryPoints: [program],
+    outfile: script,
+    bundle: true,
+    packages: 'external',
+    platform: 'node',
+    format: 'esm',
+    target: 'es2023',
+  })
+  return { script, [Symbol.asyncDispose]: () => rm(directory, { recursive: true }) }
 }

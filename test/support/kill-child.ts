@@ -1,5 +1,6 @@
-// A process that uses a log until it is killed, and tells what it was promised, one line each: DIRECTORY SEED FIRST_CALL.
+// A process that uses a log until it is killed, and tells what it was promised, one line each; it begins when standard input has said with what.
 import { writeSync } from 'node:fs'
+import { text } from 'node:stream/consumers'
 import type { TopicDeclaration } from '../../src/index.ts'
 import { Log } from '../../src/index.ts'
 import type { Level } from './crash-evidence.ts'
@@ -15,6 +16,13 @@ interface Place {
 export interface ToldOffset extends Place {
   readonly offset: number
   readonly level: Level
+}
+
+/** What a child is to do, as JSON on its standard input. */
+export interface Work {
+  readonly directory: string
+  readonly seed: number
+  readonly firstCall: number
 }
 
 /** What the parent is told; see `CrashEvidence`. */
@@ -139,9 +147,9 @@ function tell(told: Told): void {
 }
 
 if (process.argv[1]?.replace(/\.[jt]s$/, '') === import.meta.filename.replace(/\.[jt]s$/, '')) {
-  const [directory = '', seed, firstCall] = process.argv.slice(2)
+  const { directory, seed, firstCall } = JSON.parse(await text(process.stdin)) as Work
   tell({ is: 'opening' })
   const log = await openLog(directory)
   tell({ is: 'opened' })
-  await new Child(log, Number(seed), Number(firstCall)).run()
+  await new Child(log, seed, firstCall).run()
 }
