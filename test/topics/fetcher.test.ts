@@ -21,6 +21,7 @@ import type {
 } from '../support/fixtures.ts'
 import { copyFixture, loadPartitions } from '../support/fixtures.ts'
 import { hidePackage } from '../support/hide-package.ts'
+import { eventually } from '../support/log-places.ts'
 import {
   append,
   appendAll,
@@ -416,21 +417,15 @@ suite('a fetch that waits', () => {
     const large = wait('large', 500, 1_000_000)
     const capped = wait('capped', 500, 150)
     const one = 'x'.repeat(30)
-    const atAppend: string[][] = []
-    for (let count = 0; count < 6; count += 1) {
-      await append(logOf(topic), recordSet(one))
-      await new Promise<void>((resolve) => setImmediate(resolve))
-      atAppend.push([...answered])
-    }
+    const inAll = ['capped', 'small', 'large']
     // A batch with such a record takes 99 bytes.
-    assert.deepEqual(atAppend, [
-      [],
-      ['capped'],
-      ['capped', 'small'],
-      ['capped', 'small'],
-      ['capped', 'small'],
-      ['capped', 'small', 'large'],
-    ])
+    for (const count of [0, 1, 2, 2, 2, 3]) {
+      await append(logOf(topic), recordSet(one))
+      // Where others use the processor too a page may take some turns.
+      await eventually(() => answered.length >= count, `answer ${count}`)
+      await new Promise<void>((resolve) => setImmediate(resolve))
+      assert.deepEqual(answered, inAll.slice(0, count))
+    }
     assert.deepEqual(await capped, [one])
     assert.equal(((await small) as unknown[]).length, 3)
     assert.equal(((await large) as unknown[]).length, 6)
