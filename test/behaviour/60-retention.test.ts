@@ -7,6 +7,7 @@ import { ManualClock } from '../../src/testing/index.ts'
 import { FaultFileSystem } from '../support/fault-file-system.ts'
 import type { Place } from '../support/log-places.ts'
 import {
+  eventually,
   fileOf,
   filesOf,
   openAt,
@@ -17,6 +18,7 @@ import {
   valuesOf,
   writeFile,
 } from '../support/log-places.ts'
+import { SteppedFileSystem } from '../support/stepped-file-system.ts'
 
 const HOUR_MS = 60 * 60 * 1000
 /** With `segmentBytes` 1,024 two of them fill a segment. */
@@ -342,17 +344,26 @@ for (const { name, make } of PLACES) {
 
     test('of a topic that is deleted meanwhile does not reach the next one of that name, and says so', async (t) => {
       const place = await make(t)
-      const given = await open(place)
+      const fileSystem = new SteppedFileSystem(place.fileSystem)
+      const given = await open({ ...place, fileSystem })
       await using log = given.log
       const failures: unknown[] = []
       log.on('failure', (failure) => failures.push(failure))
       await produce(given, 60)
+      // The first call is done before the deletion begins, the second one is under way, and the others come behind it.
+      let checkpoints = 0
+      fileSystem.before = async (what) => {
+        if (what.startsWith('rename') && what.endsWith(LOG_START)) checkpoints += 1
+        else return
+        if (checkpoints === 2) await eventually(() => !log.topics().includes('events'))
+      }
       const calls = range(1, 60).map((before) =>
         log.deleteRecords('events', { partition: 0, before }).then(
           () => 'done',
           ({ code }) => code,
         ),
       )
+      assert.equal(await calls[0], 'done')
       await log.deleteTopic('events')
       await log.createTopic('events', { value: 'string', segmentBytes: 1024 })
       await log.produce('events', { value: 'first of the new' }, { durability: 'os' })
