@@ -8,6 +8,7 @@ import {
   PreparedLog,
   TOPICS,
 } from '../support/compaction-scene.ts'
+import { at } from '../support/failure-place.ts'
 import type { FaultRule, Operation, OperationName } from '../support/fault-file-system.ts'
 
 const SEED = Number(process.env['BROKERLESS_SEED'] ?? Date.now() % 2 ** 31)
@@ -73,7 +74,7 @@ async function useAfterFailure(scene: CompactionScene): Promise<void> {
 async function failWhile(code: string, what: string, rule: (scene: CompactionScene) => FaultRule) {
   const scene = await CompactionScene.make(prepared)
   const stop = scene.fileSystem.failWhen(rule(scene))
-  try {
+  await at(`${code} at ${what}`, SEED, async () => {
     const error = await scene.compact(true).then(
       () => undefined,
       (reason: unknown) => reason,
@@ -81,10 +82,7 @@ async function failWhile(code: string, what: string, rule: (scene: CompactionSce
     stop()
     if (error !== undefined) expectRefusal(scene, error, code)
     await useAfterFailure(scene)
-  } catch (error) {
-    if (error instanceof Error) error.message = `${code} at ${what}: ${error.message}`
-    throw error
-  }
+  })
 }
 
 /** Of the operations those that are tried, each third or fourth, say; another part of them with each seed. */
@@ -94,7 +92,7 @@ function someOf(stride: number): [number, Operation][] {
 }
 
 const described = (index: number, { name, path, dest = '' }: Operation): string =>
-  `${index} (${name} ${path} ${dest}), BROKERLESS_SEED=${SEED}`
+  `${index} (${name} ${path} ${dest})`
 
 test('whatever operation of a compaction fails, the records stay, the log goes on, and the next compaction makes up for it', async () => {
   const reading = new Set(someOf(3).map(([index]) => index))

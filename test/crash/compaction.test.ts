@@ -2,22 +2,12 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import { CompactionScene, PreparedLog, TOPICS } from '../support/compaction-scene.ts'
+import { at } from '../support/failure-place.ts'
 import type { FaultFileSystem, PowerCutOptions } from '../support/fault-file-system.ts'
 
 const SEED = Number(process.env['BROKERLESS_SEED'] ?? Date.now() % 2 ** 31)
 /** Every outcome of every cut takes a minute: otherwise each cut has some of them. */
 const isWhole = Number(process.env['BROKERLESS_ROUNDS'] ?? 200) >= 1000
-
-/** Adds to an error where it happened, so that it can be seen again. */
-async function at<T>(place: string, check: () => Promise<T>): Promise<T> {
-  try {
-    return await check()
-  } catch (error) {
-    if (error instanceof Error)
-      error.message = `${place}, BROKERLESS_SEED=${SEED}: ${error.message}`
-    throw error
-  }
-}
 
 /** Operations of a compaction that nothing cuts. */
 async function operationsOf(prepared: PreparedLog, roll: boolean): Promise<number> {
@@ -68,7 +58,7 @@ test('after a power cut at any operation of a compaction each key has its last r
   for (let cut = 0; cut < operations; cut += 1) {
     const { scene, what } = await cutAt(prepared, cut, true)
     for (const outcome of outcomesOf(cut)) {
-      await at(`${what}, ${JSON.stringify(outcome)}`, () =>
+      await at(`${what}, ${JSON.stringify(outcome)}`, SEED, () =>
         recover(scene, scene.fileSystem.powerCut(outcome)),
       )
     }
@@ -81,8 +71,8 @@ test('so where the active segment has records that are not synced, which may sup
   for (let cut = 0; cut < operations; cut += 1) {
     if (!isWhole && (cut + SEED) % 5 > 0) continue
     const { scene, what } = await cutAt(prepared, cut, false)
-    await at(what, () => recover(scene, scene.fileSystem.powerCut({ mode: 'lose-all' })))
-    await at(what, () => recover(scene, scene.fileSystem.powerCut({ seed: SEED + cut })))
+    await at(what, SEED, () => recover(scene, scene.fileSystem.powerCut({ mode: 'lose-all' })))
+    await at(what, SEED, () => recover(scene, scene.fileSystem.powerCut({ seed: SEED + cut })))
   }
 })
 
@@ -92,7 +82,7 @@ test('what is there after a kill at any operation of a compaction, and an open, 
   for (let cut = 0; cut < operations; cut += 1) {
     if (!isWhole && (cut + SEED) % 3 > 0) continue
     const { scene, what } = await cutAt(prepared, cut, true)
-    await at(what, async () => {
+    await at(what, SEED, async () => {
       const left = scene.fileSystem.processKill()
       const log = await scene.recover(left)
       await scene.expectAll(log)

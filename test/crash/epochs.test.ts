@@ -5,6 +5,7 @@ import { test } from 'node:test'
 import { Log } from '../../src/index.ts'
 import { ManualClock } from '../../src/testing/index.ts'
 import { batchesIn, EpochEvidence } from '../support/epoch-evidence.ts'
+import { at } from '../support/failure-place.ts'
 import { FaultFileSystem } from '../support/fault-file-system.ts'
 import { loseLockHolder } from '../support/lock-holder.ts'
 import { randomInteger, seededRandom } from '../support/random.ts'
@@ -114,12 +115,7 @@ test('after a crash at any operation of a term, no epoch and offset ever has two
     const outcomes = { lose, keep, kill, random }
     for (const [index, [name, outcome]] of Object.entries(outcomes).entries()) {
       if (!isWhole && index !== (cut + SEED) % 4) continue
-      await crashAt(cut, outcome).catch((error: unknown) => {
-        if (error instanceof Error) {
-          error.message = `cut at ${cut}, ${name}, BROKERLESS_SEED=${SEED}: ${error.message}`
-        }
-        throw error
-      })
+      await at(`cut at ${cut}, ${name}`, SEED, () => crashAt(cut, outcome))
     }
   }
 })
@@ -169,12 +165,8 @@ test('over random terms on a disk that fails, no epoch and offset ever has two c
         kill,
         (fileSystem) => fileSystem.powerCut({ seed }),
       ]
-      await terms.end(outcomes[randomInteger(random, 4)] ?? kill).catch((error: unknown) => {
-        if (error instanceof Error) {
-          error.message = `round ${round}, term ${term}, BROKERLESS_SEED=${SEED}: ${error.message}`
-        }
-        throw error
-      })
+      const outcome = outcomes[randomInteger(random, 4)] ?? kill
+      await at(`round ${round}, term ${term}`, SEED, () => terms.end(outcome))
     }
   }
 })

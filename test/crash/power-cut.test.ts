@@ -6,6 +6,7 @@ import type { Finding } from '../../src/inspect/finding.ts'
 import { ManualClock } from '../../src/testing/index.ts'
 import { CrashEvidence } from '../support/crash-evidence.ts'
 import { CrashRun, DIRECTORY, RunEnded, runScript } from '../support/crash-run.ts'
+import { at } from '../support/failure-place.ts'
 import type { PowerCutOptions } from '../support/fault-file-system.ts'
 import { FaultFileSystem } from '../support/fault-file-system.ts'
 import { randomInteger, seededRandom } from '../support/random.ts'
@@ -36,17 +37,6 @@ async function untilEnd(run: Promise<void>): Promise<void> {
   await run.catch((error: unknown) => {
     if (!(error instanceof RunEnded)) throw error
   })
-}
-
-/** Adds to an error where it happened, so that it can be seen again. */
-async function at<T>(place: string, check: () => Promise<T>): Promise<T> {
-  try {
-    return await check()
-  } catch (error) {
-    if (error instanceof Error)
-      error.message = `${place}, BROKERLESS_SEED=${SEED}: ${error.message}`
-    throw error
-  }
 }
 
 function lastOperation({ fileSystem }: Scene): string {
@@ -131,6 +121,7 @@ testInThread(
       for (const [index, outcome] of outcomesOf(cut).entries()) {
         await at(
           `cut at ${cut} (${lastOperation(scene)}), ${JSON.stringify(outcome)}`,
+          SEED,
           async () => {
             const found = (): FaultFileSystem => scene.fileSystem.powerCut(outcome)
             const fileSystem = found()
@@ -150,7 +141,7 @@ testInThread(
   async () => {
     for (const cut of await someOperations(4)) {
       const scene = await play((fileSystem) => fileSystem.cutAt(cut))
-      await at(`killed at ${cut} (${lastOperation(scene)})`, async () => {
+      await at(`killed at ${cut} (${lastOperation(scene)})`, SEED, async () => {
         const fileSystem = scene.fileSystem.processKill()
         const run = new CrashRun(fileSystem, scene.evidence)
         await run.reopen('os')
@@ -169,7 +160,7 @@ testInThread(
       const code = (failing + SEED) % 2 === 0 ? 'EIO' : 'ENOSPC'
       const scene = await play((fileSystem) => fileSystem.failAt(failing, code))
       const { name, path } = scene.fileSystem.operations[failing] ?? {}
-      await at(`${code} at ${failing} (${name} ${path})`, async () => {
+      await at(`${code} at ${failing} (${name} ${path})`, SEED, async () => {
         const fileSystem = scene.fileSystem.processKill()
         await new CrashRun(fileSystem, scene.evidence).reopen('os')
         // Bytes are written again, names cannot be: those of a directory whose sync has failed may be lost.
