@@ -21,6 +21,11 @@ export const DIR_OPTION: OptionSpec = {
   summary: 'The data directory',
 }
 
+/** For commands that may do with some partitions of a topic. */
+export function partitionsOption(summary: string): OptionSpec {
+  return { name: 'partition', short: 'p', value: 'N', isRepeatable: true, summary }
+}
+
 /** For commands that tell of several topics. */
 export const INTERNAL_OPTION: OptionSpec = {
   name: 'internal',

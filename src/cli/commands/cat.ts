@@ -2,7 +2,7 @@ import type { Serializer } from '../../index.ts'
 import { LogError } from '../../index.ts'
 import type { Command, CommandContext } from '../command.ts'
 import { EXIT_OK, Interrupted, messageOf, Trouble, UsageError } from '../errors.ts'
-import { DIR_OPTION } from '../help.ts'
+import { DIR_OPTION, partitionsOption } from '../help.ts'
 import { describedTopic, openToRead } from '../log-directory.ts'
 import type { Output } from '../output.ts'
 import { POSITION_DETAILS, POSITIONS, positionOption } from '../position.ts'
@@ -27,13 +27,7 @@ export const cat: Command = {
   ],
   options: [
     DIR_OPTION,
-    {
-      name: 'partition',
-      short: 'p',
-      value: 'N',
-      isRepeatable: true,
-      summary: 'Read this partition (default: all)',
-    },
+    partitionsOption('Read this partition (default: all)'),
     { name: 'from', value: 'WHERE', summary: `Start here: ${POSITIONS} (default: start)` },
     {
       name: 'until',

@@ -1,7 +1,7 @@
 import type { PartitionCompaction } from '../../index.ts'
 import type { Command, CommandContext } from '../command.ts'
 import { EXIT_OK, EXIT_TROUBLE, Trouble } from '../errors.ts'
-import { BREAK_LOCK_OPTION, DIR_OPTION } from '../help.ts'
+import { BREAK_LOCK_OPTION, DIR_OPTION, partitionsOption } from '../help.ts'
 import { jsonDocument } from '../json.ts'
 import type { RawLog } from '../log-directory.ts'
 import { describedTopic, openToRead, openToWrite } from '../log-directory.ts'
@@ -20,13 +20,7 @@ export const compact: Command = {
   ],
   options: [
     DIR_OPTION,
-    {
-      name: 'partition',
-      short: 'p',
-      value: 'N',
-      isRepeatable: true,
-      summary: 'This partition (default: all)',
-    },
+    partitionsOption('This partition (default: all)'),
     { name: 'no-roll', summary: 'Leave the active segments as they are' },
     BREAK_LOCK_OPTION,
   ],

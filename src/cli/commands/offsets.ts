@@ -2,7 +2,7 @@ import type { GroupOffset, OffsetCommit } from '../../index.ts'
 import type { Command, CommandContext } from '../command.ts'
 import { EXIT_OK, Trouble, UsageError } from '../errors.ts'
 import { describedGroup } from '../groups.ts'
-import { BREAK_LOCK_OPTION, DIR_OPTION } from '../help.ts'
+import { BREAK_LOCK_OPTION, DIR_OPTION, partitionsOption } from '../help.ts'
 import { jsonDocument } from '../json.ts'
 import type { RawLog } from '../log-directory.ts'
 import { describedTopic, openToRead, openToWrite } from '../log-directory.ts'
@@ -25,13 +25,7 @@ export const offsets: Command = {
     DIR_OPTION,
     { name: 'group', short: 'g', value: 'GROUP', summary: 'The group' },
     { name: 'topic', short: 't', value: 'TOPIC', summary: 'The topic' },
-    {
-      name: 'partition',
-      short: 'p',
-      value: 'N',
-      isRepeatable: true,
-      summary: 'This partition of the topic (default: all)',
-    },
+    partitionsOption('This partition of the topic (default: all)'),
     { name: 'to', value: 'WHERE', summary: `Reset to: ${POSITIONS}` },
     { name: 'by', value: 'N', summary: 'Reset by N offsets, back where N is negative' },
     { name: 'dry-run', summary: 'Only tell what would change' },
