@@ -27,26 +27,36 @@ function pair(compression: CompressionType, way: Way): Contender[] {
   const { task, library = {}, suffix = '' } = way
   const parameters = { ...way.parameters, compression }
   const label = `${compression}${suffix}`
+  const notInQuick = label !== QUICK_LABEL
   const alone: Contender = {
     label: `${compression} alone${suffix}`,
     program: 'codec',
     task,
     prepare: WRITTEN,
     parameters,
+    notInQuick,
   }
   const held: Target = { metric: 'rate', of: alone.label, atLeast: SHARE_OF_CODEC }
   const targets = HELD.includes(compression) ? [held] : []
-  const own: Contender = { label, program: 'brokerless', parameters, targets, ...library }
-  return label === QUICK_LABEL ? [alone, own] : [fullOnly(alone), fullOnly(own)]
-}
-
-function fullOnly(contender: Contender): Contender {
-  return { ...contender, notInQuick: true }
+  const own: Contender = {
+    label,
+    program: 'brokerless',
+    parameters,
+    targets,
+    notInQuick,
+    ...library,
+  }
+  return [alone, own]
 }
 
 function withCodecs(way: Way): Contender[] {
-  const plain: Contender = { label: 'none', program: 'brokerless', ...way.library }
-  return [fullOnly(plain), ...CODEC_TYPES.flatMap((type) => pair(type, way))]
+  const plain: Contender = {
+    label: 'none',
+    program: 'brokerless',
+    notInQuick: true,
+    ...way.library,
+  }
+  return [plain, ...CODEC_TYPES.flatMap((type) => pair(type, way))]
 }
 
 /** So many calls are in flight: what comes while a batch is compressed shares the next one. */
@@ -56,7 +66,7 @@ const IN_FLIGHT: Way = { task: 'compress', parameters: { writers: 16 }, suffix: 
 function batchesOf(batchRecords: number): Contender {
   const parameters = { batchRecords, compression: 'zstd', records: 200_000 } as const
   const label = `zstd, batches of ${batchRecords}`
-  return fullOnly({ label, program: 'brokerless', parameters })
+  return { label, program: 'brokerless', parameters, notInQuick: true }
 }
 
 export const CODECS: readonly Workload[] = [

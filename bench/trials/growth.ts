@@ -47,12 +47,9 @@ const overPartitions = variation('1,000 partitions', { partitions: MANY }, OVER_
 })
 const PLACES = ['another topic', 'another partition', 'the same partition'] as const
 const besideReaders: readonly Contender[] = PLACES.map((idleAt, index) =>
-  variation(
-    `1,000 idle readers of ${idleAt}`,
-    { idleReaders: MANY, idleAt },
-    FLAT,
-    index === 0 ? {} : { notInQuick: true },
-  ),
+  variation(`1,000 idle readers of ${idleAt}`, { idleReaders: MANY, idleAt }, FLAT, {
+    notInQuick: index > 0,
+  }),
 )
 const afterSegments = variation('behind 1,000 segments', {}, FLAT, { prepare: MANY_SEGMENTS })
 
@@ -131,9 +128,8 @@ const RATES: readonly Workload[] = [
 ]
 
 const COUNTS = [1, 10, 100, 1000]
-/** A smoke run has no more than a few of either. */
-const inQuick = (count: number): Partial<Contender> =>
-  count === 1 || count === MANY ? {} : { notInQuick: true }
+/** A smoke run has one of them, and the most, of which it makes a few. */
+const IN_QUICK: readonly number[] = [1, MANY]
 
 const OPENING: readonly Workload[] = [
   {
@@ -150,7 +146,7 @@ const OPENING: readonly Workload[] = [
       program: 'brokerless' as const,
       parameters: { records: count * W1_RECORDS.batchRecords },
       quick: { records: Math.min(count, FEW) * W1_RECORDS.batchRecords },
-      ...inQuick(count),
+      notInQuick: !IN_QUICK.includes(count),
     })),
   },
   {
@@ -167,7 +163,7 @@ const OPENING: readonly Workload[] = [
       program: 'brokerless' as const,
       parameters: { records: count, partitions: count },
       quick: { records: Math.min(count, FEW), partitions: Math.min(count, FEW) },
-      ...inQuick(count),
+      notInQuick: !IN_QUICK.includes(count),
     })),
   },
 ]

@@ -127,7 +127,7 @@ export interface Contender {
   /** `@node-rs/crc32` is hidden from the library. */
   readonly portableCrc?: true
   /** Left out of a smoke run, which has others that do the same. */
-  readonly notInQuick?: true
+  readonly notInQuick?: boolean
   readonly parameters?: Partial<Parameters>
   readonly quick?: Partial<Parameters>
   readonly prepare?: Preparation

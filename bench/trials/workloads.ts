@@ -31,7 +31,7 @@ function portable(contender: Contender): Contender {
     ...contender,
     label: `${contender.label}, crc-32 alone`,
     portableCrc: true,
-    ...(contender === w1 ? {} : { notInQuick: true }),
+    notInQuick: contender !== w1,
     targets: [rateOf(contender.label, PORTABLE_SHARE)],
   }
 }
