@@ -5,7 +5,9 @@ import path from 'node:path'
 import { nodeFileSystem, nodeProcessFacts } from '../../src/storage/file-system.ts'
 import type { ProcessFacts, ProcessIdentity } from '../../src/storage/lock-record.ts'
 import { encodeRecord } from '../../src/storage/lock-record.ts'
-import type { FileHandle, FileLockResult, FileStat, FileSystem, OpenMode } from '../../src/types.ts'
+import type { FileLockResult, FileSystem } from '../../src/types.ts'
+import type { ForwardedName } from './forwarding-file-system.ts'
+import { ForwardingFileSystem } from './forwarding-file-system.ts'
 
 export interface LockableDirectory extends AsyncDisposable {
   readonly directory: string
@@ -17,56 +19,35 @@ export async function makeDirectory(): Promise<LockableDirectory> {
   return { directory, [Symbol.asyncDispose]: remove }
 }
 
-/** A file system that calls `before` ahead of each operation on names. */
-export class WatchedFileSystem implements FileSystem {
-  readonly #inner: FileSystem
+/** Those that decide who has the lock. */
+const LOCKING: ReadonlySet<ForwardedName> = new Set<ForwardedName>([
+  'readdir',
+  'rename',
+  'link',
+  'unlink',
+  'stat',
+  'lock',
+])
+
+/** A file system that calls `before` ahead of each operation by which a lock is taken or given back. */
+export class WatchedFileSystem extends ForwardingFileSystem {
   readonly #before: (operation: string, path: string) => void | Promise<void>
 
   constructor(
     inner: FileSystem,
     before: (operation: string, path: string) => void | Promise<void> = () => {},
   ) {
-    this.#inner = inner
+    super(inner)
     this.#before = before
   }
 
-  async #then<T>(operation: string, file: string, act: () => T | Promise<T>): Promise<T> {
-    await this.#before(operation, path.basename(file))
-    return act()
-  }
-
-  mkdir(file: string): Promise<void> {
-    return this.#inner.mkdir(file)
-  }
-  readdir(file: string): Promise<string[]> {
-    return this.#then('readdir', file, () => this.#inner.readdir(file))
-  }
-  rmdir(file: string): Promise<void> {
-    return this.#inner.rmdir(file)
-  }
-  rename(from: string, to: string): Promise<void> {
-    return this.#then('rename', to, () => this.#inner.rename(from, to))
-  }
-  link(existing: string, file: string): Promise<void> {
-    return this.#then('link', file, () => this.#inner.link(existing, file))
-  }
-  unlink(file: string): Promise<void> {
-    return this.#then('unlink', file, () => this.#inner.unlink(file))
-  }
-  stat(file: string): Promise<FileStat | undefined> {
-    return this.#then('stat', file, () => this.#inner.stat(file))
-  }
-  syncDirectory(file: string): Promise<void> {
-    return this.#inner.syncDirectory(file)
-  }
-  realpath(file: string): Promise<string> {
-    return this.#inner.realpath(file)
-  }
-  openSync(file: string, mode: OpenMode): FileHandle {
-    return this.#inner.openSync(file, mode)
-  }
-  lock(file: string): Promise<FileLockResult> {
-    return this.#then('lock', file, () => this.#inner.lock(file))
+  override async forward<T>(
+    name: ForwardedName,
+    file: string,
+    operation: () => Promise<T>,
+  ): Promise<T> {
+    if (LOCKING.has(name)) await this.#before(name, path.basename(file))
+    return await operation()
   }
 }
 
