@@ -76,7 +76,7 @@ async function isBatchThere(
 
 /**
  * The batch that a time entry speaks of has the entry's timestamp, and none from there up to `position` a greater one: that one's entry
- * has not come to the file, though the offset index may have gone on since.
+ * has not come to the file, though the offset index may have gone on since. Behind damage, where there is any, it is taken to be so.
  */
 async function isTimeTrue(segment: Segment, entry: number, position: number): Promise<boolean> {
   const { timeIndex, baseOffset } = segment
@@ -91,12 +91,12 @@ async function isTimeTrue(segment: Segment, entry: number, position: number): Pr
     crcFrom: Number.POSITIVE_INFINITY,
     offsetLimit: segment.offsetLimit,
   }
-  const end = await scanBatches(segment.file, range, (buffer, at, batchPosition) => {
+  await scanBatches(segment.file, range, (buffer, at, batchPosition) => {
     const lastOffset = lastOffsetAt(buffer, at)
     if (lastOffset === offset) isTrue = maxTimestampAt(buffer, at) === timestamp
     if (batchPosition >= position) return STOP
     isExceeded ||= lastOffset > offset && recordTimestampAt(buffer, at) > timestamp
     return isExceeded ? STOP : undefined
   })
-  return isTrue && !isExceeded && end.position >= position
+  return isTrue && !isExceeded
 }

@@ -304,7 +304,7 @@ suite('a compressed batch', () => {
     const gzip = new HeldGzip()
     const log = await place.open({ topics: TOPICS, codecs: { gzip }, compression: 'gzip' })
     const calls = [log.produce('t', lines(100))]
-    await nextTurn()
+    while (gzip.held.length === 0) await nextTurn()
     for (let n = 1; n < 50; n += 1) {
       calls.push(log.produce('t', lines(100, 100 * n)))
       if (n % 10 === 0) await nextTurn()
