@@ -429,16 +429,23 @@ suite('recovery', () => {
   })
 })
 
-test('recovery goes on from no time entry that the data does not bear out', async () => {
-  const config = { indexIntervalBytes: 100 }
-  const whole = new MemoryFileSystem()
-  const log = await openLog(whole, { config })
-  // The greatest time comes early, so that what is read again does not have it.
-  const times = [10, 20, 900, 30, 40, 50, 800, 60, 70, 80]
+const OFTEN_INDEXED = { indexIntervalBytes: 100 }
+const TIME_INDEX = LOG_0.replace('.log', '.timeindex')
+
+/** A log that was closed, of one batch for each time. */
+async function logOfTimes(times: readonly number[]): Promise<MemoryFileSystem> {
+  const fileSystem = new MemoryFileSystem()
+  const log = await openLog(fileSystem, { config: OFTEN_INDEXED })
   for (const timestamp of times) await append(log, recordSet({ value: 'v'.repeat(60), timestamp }))
   await log.close()
-  const file = LOG_0.replace('.log', '.timeindex')
-  const entries = (await readFileBytes(whole, file)).length / 12
+  return fileSystem
+}
+
+test('recovery goes on from no time entry that the data does not bear out', async () => {
+  // The greatest time comes early, so that what is read again does not have it.
+  const times = [10, 20, 900, 30, 40, 50, 800, 60, 70, 80]
+  const whole = await logOfTimes(times)
+  const entries = (await readFileBytes(whole, TIME_INDEX)).length / 12
   assert.ok(entries >= 2)
   for (let entry = 0; entry < entries; entry += 1) {
     for (const [at, byte] of [
@@ -449,8 +456,11 @@ test('recovery goes on from no time entry that the data does not bear out', asyn
       [3, 0x01],
     ] as const) {
       const fileSystem = whole.clone()
-      await patchFile(fileSystem, file, entry * 12 + at, Buffer.from([byte]))
-      const again = await openLog(fileSystem, { config, recoveryPoint: times.length })
+      await patchFile(fileSystem, TIME_INDEX, entry * 12 + at, Buffer.from([byte]))
+      const again = await openLog(fileSystem, {
+        config: OFTEN_INDEXED,
+        recoveryPoint: times.length,
+      })
       for (const timestamp of [0, 15, 25, 45, 750, 850, 901]) {
         const naive = times.findIndex((each) => each >= timestamp)
         const found = await again.offsetForTime(timestamp)
@@ -462,27 +472,22 @@ test('recovery goes on from no time entry that the data does not bear out', asyn
 })
 
 test('recovery goes on from no offset entry whose time entry has not come to the file', async () => {
-  const config = { indexIntervalBytes: 100 }
-  const whole = new MemoryFileSystem()
-  const log = await openLog(whole, { config })
   const times = [10, 20, 30, 30, 40, 40, 50, 50, 60, 60]
-  for (const timestamp of times) await append(log, recordSet({ value: 'v'.repeat(60), timestamp }))
-  await log.close()
-  const file = LOG_0.replace('.log', '.timeindex')
-  const wanted = await readFileBytes(whole, file)
+  const whole = await logOfTimes(times)
+  const wanted = await readFileBytes(whole, TIME_INDEX)
   assert.ok(wanted.length / 12 >= 4)
   for (let entries = 0; entries * 12 < wanted.length; entries += 1) {
     for (let recoveryPoint = 0; recoveryPoint <= times.length; recoveryPoint += 1) {
       const fileSystem = whole.clone()
-      await cutFile(fileSystem, file, entries * 12)
-      const again = await openLog(fileSystem, { config, recoveryPoint })
+      await cutFile(fileSystem, TIME_INDEX, entries * 12)
+      const again = await openLog(fileSystem, { config: OFTEN_INDEXED, recoveryPoint })
       for (const timestamp of times) {
         const found = await again.offsetForTime(timestamp)
         const what = `at ${timestamp}, ${entries} entries, recovery point ${recoveryPoint}`
         assert.equal(found, times.indexOf(timestamp), what)
       }
       await again.close()
-      assert.deepEqual(await readFileBytes(fileSystem, file), wanted)
+      assert.deepEqual(await readFileBytes(fileSystem, TIME_INDEX), wanted)
     }
   }
 })
