@@ -9,11 +9,15 @@
  *   4: strings, bytes and arrays are compact; tagged fields end each member and the value
  */
 import { ByteReader, MalformedBytesError } from './byte-reader.ts'
+import { ByteWriter } from './byte-writer.ts'
 import type { GroupMember, MemberAssignment, MemberSubscription, TopicPartitions } from './types.ts'
 
+const WRITTEN_VERSION = 3
 const HIGHEST_VERSION = 4
 const FLEXIBLE_VERSION = 4
-const CONSUMER_PROTOCOL = 'consumer'
+export const CONSUMER_PROTOCOL = 'consumer'
+/** Of subscription and assignment. */
+const WRITTEN_PROTOCOL_VERSION = 3
 
 export interface GroupMetadata {
   readonly protocolType: string
@@ -23,6 +27,59 @@ export interface GroupMetadata {
   /** Milliseconds since the Unix epoch; -1 where it was not stored. */
   readonly currentStateTimestamp: number
   readonly members: readonly GroupMember[]
+}
+
+/** Writes version 3, which every broker since 2.3 reads. A subscription or assignment that is undefined is written as no bytes. */
+export function encodeGroupMetadata(metadata: GroupMetadata): Buffer {
+  const writer = new ByteWriter()
+  writer.int16(WRITTEN_VERSION)
+  writer.string(metadata.protocolType)
+  writer.int32(metadata.generation)
+  writer.nullableString(metadata.protocol)
+  writer.nullableString(metadata.leader)
+  writer.int64(metadata.currentStateTimestamp)
+  writer.array(metadata.members, (member) => writeMember(writer, member))
+  return writer.toBuffer()
+}
+
+function writeMember(writer: ByteWriter, member: GroupMember): void {
+  const { subscription, assignment } = member
+  writer.string(member.memberId)
+  writer.nullableString(member.groupInstanceId)
+  writer.string(member.clientId)
+  writer.string(member.clientHost)
+  writer.int32(member.rebalanceTimeoutMs)
+  writer.int32(member.sessionTimeoutMs)
+  writer.bytes(subscription === undefined ? NO_BYTES : encodeSubscription(subscription))
+  writer.bytes(assignment === undefined ? NO_BYTES : encodeAssignment(assignment))
+}
+
+const NO_BYTES = new Uint8Array()
+
+export function encodeSubscription(subscription: MemberSubscription): Buffer {
+  const writer = new ByteWriter()
+  writer.int16(WRITTEN_PROTOCOL_VERSION)
+  writer.array(subscription.topics, (topic) => writer.string(topic))
+  writer.nullableBytes(subscription.userData)
+  writeTopicPartitions(writer, subscription.ownedPartitions)
+  writer.int32(subscription.generation)
+  writer.nullableString(subscription.rack)
+  return writer.toBuffer()
+}
+
+export function encodeAssignment(assignment: MemberAssignment): Buffer {
+  const writer = new ByteWriter()
+  writer.int16(WRITTEN_PROTOCOL_VERSION)
+  writeTopicPartitions(writer, assignment.partitions)
+  writer.nullableBytes(assignment.userData)
+  return writer.toBuffer()
+}
+
+function writeTopicPartitions(writer: ByteWriter, topics: readonly TopicPartitions[]): void {
+  writer.array(topics, ({ topic, partitions }) => {
+    writer.string(topic)
+    writer.array(partitions, (partition) => writer.int32(partition))
+  })
 }
 
 /** Throws `MalformedBytesError` for damage and for versions above 4. */
