@@ -64,7 +64,7 @@ class GroupChange {
   apply(event: GroupEvent, now: number): void {
     switch (event.type) {
       case 'join':
-        this.#join(event.member, now)
+        this.#join(event.member)
         break
       case 'leave':
         this.#leave(event.memberId, now)
@@ -72,9 +72,11 @@ class GroupChange {
       case 'subscribe':
         this.#subscribe(event.memberId, event.topics)
         break
-      case 'poll':
-        this.#update(event.memberId, () => ({ lastPollMs: now }))
+      case 'pace': {
+        const { busySinceMs } = event
+        this.#update(event.memberId, () => ({ busySinceMs }))
         return
+      }
       case 'handBack':
         this.#handBack(event.memberId, event.partitions)
         break
@@ -96,10 +98,10 @@ class GroupChange {
 
   // ---------------------------------------------------------------------------------- members
 
-  #join(joining: Extract<GroupEvent, { type: 'join' }>['member'], now: number): void {
+  #join(joining: Extract<GroupEvent, { type: 'join' }>['member']): void {
     const { memberId, groupInstanceId, topics } = joining
     const former = groupInstanceId === null ? undefined : this.#ofInstance(groupInstanceId)
-    const place = { owned: NONE, revoking: NONE, lastPollMs: now, awayUntilMs: undefined }
+    const place = { owned: NONE, revoking: NONE, busySinceMs: undefined, awayUntilMs: undefined }
     this.#members.set(memberId, { ...joining, ...place })
     if (former === undefined) {
       this.#becomeStale()
@@ -132,7 +134,8 @@ class GroupChange {
       return
     }
     const awayUntilMs = now + member.sessionTimeoutMs
-    this.#members.set(memberId, { ...member, owned: NONE, revoking: NONE, awayUntilMs })
+    const place = { owned: NONE, revoking: NONE, busySinceMs: undefined, awayUntilMs }
+    this.#members.set(memberId, { ...member, ...place })
   }
 
   #subscribe(memberId: string, topics: readonly string[]): void {
@@ -157,7 +160,9 @@ class GroupChange {
 
   #allow(durationMs: number): void {
     for (const [memberId, member] of this.#members) {
-      this.#members.set(memberId, { ...member, lastPollMs: member.lastPollMs + durationMs })
+      const { busySinceMs } = member
+      if (busySinceMs === undefined) continue
+      this.#members.set(memberId, { ...member, busySinceMs: busySinceMs + durationMs })
     }
   }
 

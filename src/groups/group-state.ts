@@ -14,14 +14,14 @@ export interface GroupMemberState {
   readonly topics: readonly string[]
   /** How long the place of a static member is kept that has left. */
   readonly sessionTimeoutMs: number
-  /** A member that has not asked for more for so long is out; 0: never. */
+  /** A member that has records in hand and has not asked for more for so long is out; 0: never. */
   readonly maxPollIntervalMs: number
   /** What was handed to it and is not handed back: no other member has any of it. */
   readonly owned: PartitionSet
   /** Of these, what it is asked to hand back. */
   readonly revoking: PartitionSet
-  /** When it last asked for more, or joined. */
-  readonly lastPollMs: number
+  /** When it was last handed records, and has not asked for more since; undefined: it waits for more. */
+  readonly busySinceMs: number | undefined
   /** Of a static member that has left: until when its place is kept. */
   readonly awayUntilMs: number | undefined
 }
@@ -53,8 +53,12 @@ export type GroupEvent =
   /** It has finished what it had in hand. */
   | { readonly type: 'leave'; readonly memberId: string }
   | { readonly type: 'subscribe'; readonly memberId: string; readonly topics: readonly string[] }
-  /** It asks for more. */
-  | { readonly type: 'poll'; readonly memberId: string }
+  /** It was handed records, or asked for more: see `busySinceMs`. To be told before a `tick`. */
+  | {
+      readonly type: 'pace'
+      readonly memberId: string
+      readonly busySinceMs: number | undefined
+    }
   /** It has finished and committed what it had of these. */
   | {
       readonly type: 'handBack'
@@ -70,7 +74,7 @@ export type GroupEvent =
   /** Makes a new target, where it is stale. */
   | { readonly type: 'rebalance'; readonly assignor: Assignor }
 
-/** `left`: by itself. `expired`: it did not ask for more in time. `replaced`: another has joined with its instance id. */
+/** `expired`: it did not ask for more in time. `replaced`: another has joined with its instance id. */
 export type LostReason = 'expired' | 'replaced'
 
 export type GroupEffect =
@@ -115,9 +119,10 @@ export function nextDeadline({ members }: GroupState): number | undefined {
 
 /** When a member is out if nothing is heard of it. */
 export function deadlineOf(member: GroupMemberState): number {
-  const { awayUntilMs, lastPollMs, maxPollIntervalMs } = member
+  const { awayUntilMs, busySinceMs, maxPollIntervalMs } = member
   if (awayUntilMs !== undefined) return awayUntilMs
-  return maxPollIntervalMs === 0 ? Number.POSITIVE_INFINITY : lastPollMs + maxPollIntervalMs
+  if (busySinceMs === undefined || maxPollIntervalMs === 0) return Number.POSITIVE_INFINITY
+  return busySinceMs + maxPollIntervalMs
 }
 
 export type Fence = 'member' | 'owner' | undefined

@@ -187,12 +187,13 @@ test('a partition changes hands only once it is handed back, and the others are 
 
 test('a member that does not ask for more in time is out, and what it had goes to the others', () => {
   const world = worldOf({ t: 2 })
-  world.join('a')
-  world.join('b')
+  for (const id of ['a', 'b', 'idle']) world.join(id, id === 'idle' ? { topics: [] } : {})
   world.settle()
+  assert.equal(nextDeadline(world.state), undefined)
+  world.do({ type: 'pace', memberId: 'a', busySinceMs: 0 })
+  world.do({ type: 'pace', memberId: 'b', busySinceMs: 0 })
   assert.equal(nextDeadline(world.state), MAX_POLL_MS)
-  world.now = 40_000
-  world.do({ type: 'poll', memberId: 'a' })
+  world.do({ type: 'pace', memberId: 'a', busySinceMs: 40_000 })
   world.now = MAX_POLL_MS
   world.do({ type: 'tick' })
   assert.deepEqual(world.lost, [['b', 'expired']])
@@ -207,6 +208,7 @@ test('time for which the event loop stood still is not held against a member', (
   world.join('a')
   world.join('patient', { maxPollIntervalMs: 0, topics: [] })
   world.settle()
+  for (const memberId of ['a', 'patient']) world.do({ type: 'pace', memberId, busySinceMs: 0 })
   world.now = 10 * MAX_POLL_MS
   world.do({ type: 'stood', durationMs: 10 * MAX_POLL_MS - 5 })
   world.do({ type: 'tick' })
@@ -279,7 +281,7 @@ test('what comes too late changes nothing', () => {
   world.settle()
   const { state } = world
   const events: GroupEvent[] = [
-    { type: 'poll', memberId: 'gone' },
+    { type: 'pace', memberId: 'gone', busySinceMs: 0 },
     { type: 'leave', memberId: 'gone' },
     { type: 'subscribe', memberId: 'gone', topics: [] },
     { type: 'handBack', memberId: 'gone', partitions: [{ topic: 't', partition: 0 }] },
@@ -301,7 +303,10 @@ const step = fc.oneof(
     instance: fc.constantFrom(null, null, 'i', 'j'),
     topics: someTopics,
   }),
-  fc.record({ do: fc.constantFrom('leave', 'poll', 'handBack'), id: fc.constantFrom(...IDS) }),
+  fc.record({
+    do: fc.constantFrom('leave', 'wait', 'work', 'handBack'),
+    id: fc.constantFrom(...IDS),
+  }),
   fc.record({
     do: fc.constant('subscribe' as const),
     id: fc.constantFrom(...IDS),
@@ -329,8 +334,11 @@ function take(world: World, each: Step): void {
     case 'leave':
       if (world.owned.has(each.id)) world.leave(each.id)
       break
-    case 'poll':
-      world.do({ type: 'poll', memberId: each.id })
+    case 'wait':
+      world.do({ type: 'pace', memberId: each.id, busySinceMs: undefined })
+      break
+    case 'work':
+      world.do({ type: 'pace', memberId: each.id, busySinceMs: world.now })
       break
     case 'handBack': {
       const [first] = world.asked.get(each.id) ?? []
@@ -364,7 +372,9 @@ for (const assignor of [rangeAssignor, roundRobinAssignor, stickyAssignor]) {
         for (const each of steps) take(world, each)
         // Who stays away for ever loses its place.
         world.now += SESSION_MS
-        for (const id of world.owned.keys()) world.do({ type: 'poll', memberId: id })
+        for (const memberId of world.owned.keys()) {
+          world.do({ type: 'pace', memberId, busySinceMs: undefined })
+        }
         world.do({ type: 'tick' })
         world.settle()
         const members = [...world.state.members.values()]
