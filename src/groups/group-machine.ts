@@ -160,9 +160,11 @@ class GroupChange {
 
   #allow(durationMs: number): void {
     for (const [memberId, member] of this.#members) {
-      const { busySinceMs } = member
-      if (busySinceMs === undefined) continue
-      this.#members.set(memberId, { ...member, busySinceMs: busySinceMs + durationMs })
+      this.#members.set(memberId, {
+        ...member,
+        busySinceMs: later(member.busySinceMs, durationMs),
+        awayUntilMs: later(member.awayUntilMs, durationMs),
+      })
     }
   }
 
@@ -247,6 +249,10 @@ class GroupChange {
     const member = this.#members.get(memberId)
     if (member !== undefined) this.#members.set(memberId, { ...member, ...change(member) })
   }
+}
+
+function later(timeMs: number | undefined, byMs: number): number | undefined {
+  return timeMs === undefined ? undefined : timeMs + byMs
 }
 
 function haveSame(a: readonly string[], b: readonly string[]): boolean {
