@@ -12,6 +12,11 @@ export const ERROR_CODES = {
   TOPIC_EXISTS: 'the topic exists with another configuration',
   TOPIC_MISMATCH: 'the declaration does not fit the stored topic',
   UNKNOWN_GROUP: 'no such group',
+  GROUP_NOT_EMPTY: 'the group has members; what was asked is for a group without',
+  FENCED:
+    'the partition belongs to a member of the group, and not to who commits; nothing was committed',
+  NO_OFFSET: "the group has committed nothing for a partition, and from is 'none'",
+  HANDLER_FAILED: 'a handler of a consumer failed, and its failure policy says stop',
   VALIDATION_FAILED: 'the schema refused a value',
   KEY_REQUIRED: 'the topic is compacted, and a record has no key',
   MESSAGE_TOO_LARGE: 'the records make a batch above maxMessageBytes or segmentBytes',

@@ -75,7 +75,7 @@ function oldMessage(): Buffer {
   return message
 }
 
-const SCENARIOS: Record<LogErrorCode, Scenario> = {
+const SCENARIOS: Partial<Record<LogErrorCode, Scenario>> = {
   CLOSED: {
     run: async () => {
       const log = await open(place(), { topics: { events: {} } })

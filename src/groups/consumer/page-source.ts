@@ -1,0 +1,46 @@
+/** Where the ways to consume (records, pages, handlers) get what they hand out. */
+import type { LogRecord } from '../../types.ts'
+
+/** A record as a consumer hands it out. */
+export type ConsumedRecord<K = string, V = unknown> = LogRecord<K, V> & {
+  /** How often it was handed out in this process to members of its group, this time included: 1 at first. */
+  readonly deliveryCount: number
+}
+
+/** What may happen to a page that is in hand. Set in this order; neither is taken back. */
+export interface Withdrawal {
+  /** The partition is asked back, sought elsewhere, or lost, or the consumer closes: nothing more of the page is to be begun; what is begun may end. */
+  readonly isWithdrawn: boolean
+  /** It is another's by now: what is begun is for nothing, and is not committed. */
+  readonly isLost: boolean
+  /** Called where one of the two changes. It must not throw. */
+  onWithdrawn: (() => void) | undefined
+}
+
+/** A page that is in hand: from `take` until `putDown`. */
+export interface TakenPage<K = string, V = unknown> {
+  readonly topic: string
+  readonly partition: number
+  /** At least one. Records that were finished above the commit, and remembered with it, are left out. */
+  readonly records: readonly ConsumedRecord<K, V>[]
+  /** Where the partition is read on behind this page. */
+  readonly nextOffset: number
+  readonly withdrawn: Withdrawal
+  /**
+   * Everything of the partition below `offset` is finished. `metadata` is committed with it: what is finished above it.
+   * An offset below one told before, or told of a page that is lost, changes nothing.
+   */
+  finished(offset: number, metadata?: string): void
+  /** Nothing of the page is in hand any more. Once. What is not finished of it is handed out again, here or to the next owner. */
+  putDown(): void
+}
+
+export interface PageSource<K = string, V = unknown> {
+  /**
+   * The next page, in turn over the partitions; waits for one; undefined once closed. Several may be in hand at once, within
+   * `readAheadBytes` together.
+   */
+  take(): Promise<TakenPage<K, V> | undefined>
+  /** Commits what is finished. */
+  commit(): Promise<void>
+}
