@@ -5,7 +5,7 @@ import { MAX_STRING_BYTES } from './offset-format.ts'
 import type { GroupOffset, OffsetCommit } from './types.ts'
 
 /** Kafka's `offset.metadata.max.bytes`. */
-const MAX_METADATA_BYTES = 4096
+export const MAX_METADATA_BYTES = 4096
 const MAX_INT32 = 2 ** 31 - 1
 
 /** A non-empty, well-formed string of at most 32,767 bytes; else a `TypeError` or `RangeError`. */
