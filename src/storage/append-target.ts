@@ -1,8 +1,16 @@
 import type { Flushable } from './environment.ts'
 import type { Segment } from './segment.ts'
 
+/** Records, and the bytes of their batches as they are stored. */
+export interface RecordCount {
+  records: number
+  bytes: number
+}
+
 /** What the appender needs of its partition. */
 export interface AppendTarget extends Flushable {
+  /** What was written to it since it was opened; the appender counts. */
+  readonly appended: RecordCount
   readonly active: Segment
   /** Nothing has to be done before the next write. */
   readonly isPrepared: boolean

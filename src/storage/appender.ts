@@ -318,7 +318,8 @@ export class Appender {
   }
 
   #wrote(group: readonly PendingBatch[]): void {
-    const { active } = this.#target
+    const { active, appended } = this.#target
+    const before = this.offsets.logEndOffset
     let bytes = 0
     let roomBytes = 0
     for (const batch of group) {
@@ -331,6 +332,8 @@ export class Appender {
       roomBytes += batch.roomBytes
       this.offsets.logEndOffset = nextOffset
     }
+    appended.records += this.offsets.logEndOffset - before
+    appended.bytes += bytes
     this.#writing =
       group.length === this.#writing.length ? NOTHING : this.#writing.slice(group.length)
     this.#tail.trim()

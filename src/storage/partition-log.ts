@@ -3,7 +3,7 @@ import { LogError } from '../errors.ts'
 import type { TopicConfig } from '../types.ts'
 import { isDiskFull } from '../util/error-code.ts'
 import type { AppendCall } from './append-call.ts'
-import type { AppendTarget } from './append-target.ts'
+import type { AppendTarget, RecordCount } from './append-target.ts'
 import { Appender } from './appender.ts'
 import type { Codecs, StorageEnvironment } from './environment.ts'
 import type { KnownBatches } from './known-batches.ts'
@@ -47,6 +47,7 @@ export class PartitionLog implements AppendTarget, ReadPartition {
   readonly directory: string
   /** What opening it found and did. */
   readonly report: MutableReport
+  readonly appended: RecordCount = { records: 0, bytes: 0 }
   /** Deletions and replacements of its segments. */
   readonly changes: SegmentChanges
   /** Told when the high watermark or the log start has moved, or the partition was closed to writes. */

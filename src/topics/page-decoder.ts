@@ -54,6 +54,11 @@ export class PageDecoder implements RecordPage {
     return this.#collector.records
   }
 
+  /** Of the page, as it is stored. */
+  get pageBytes(): number {
+    return this.#page.end - this.#page.start
+  }
+
   /** Goes on to the end of the page or of what is wanted; answers with false where something has to be waited for. */
   advance(): boolean {
     const page = this.#page

@@ -21,7 +21,7 @@ export function readRecords(
     const page = readPage(log, request)
     if (page instanceof Promise) return readOn(topic, log, request, page)
     const decoder = new PageDecoder(topic, log, page, request)
-    if (decoder.advance() && isAnswer(decoder, request)) return decoder
+    if (decoder.advance() && isAnswer(decoder, request)) return counted(topic, decoder)
     return readOn(topic, log, request, decoder)
   } catch (error) {
     throw explained(topic, log, request.offset, error)
@@ -51,7 +51,7 @@ async function readOn(
           : new PageDecoder(topic, log, await reading, request)
       if (turnIsLong()) await nextTurn()
       while (!decoder.advance()) await decoder.inflate()
-      if (isAnswer(decoder, request)) return decoder
+      if (isAnswer(decoder, request)) return counted(topic, decoder)
       if (turnIsLong()) await nextTurn()
       request = { ...request, offset: decoder.nextOffset }
       reading = readPage(log, request)
@@ -63,6 +63,13 @@ async function readOn(
 
 function isAnswer({ records, nextOffset }: RecordPage, { end }: PageRequest): boolean {
   return records.length > 0 || nextOffset >= end
+}
+
+/** Once a page, never by the record. */
+function counted({ fetched }: Topic, page: PageDecoder): PageDecoder {
+  fetched.records += page.records.length
+  fetched.bytes += page.pageBytes
+  return page
 }
 
 /** What a reader is told of a topic that is not there any more; undefined where it is. */

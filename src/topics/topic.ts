@@ -1,4 +1,5 @@
 import { isCompacted } from '../options.ts'
+import type { RecordCount } from '../storage/append-target.ts'
 import type { PartitionLog } from '../storage/partition-log.ts'
 import type { Durability, KeyType, TopicConfig } from '../types.ts'
 import type { Partitioner } from './partitioner.ts'
@@ -32,6 +33,8 @@ export class Topic {
   /** Counts what the listeners were told, or would have been. */
   changes = 0
   config: TopicConfig
+  /** What was read of it since it was opened, by whoever reads; bytes are those of the pages. */
+  readonly fetched: RecordCount = { records: 0, bytes: 0 }
   /** No longer there: deleted, or its log was closed. */
   gone: 'deleted' | 'closed' | undefined
 

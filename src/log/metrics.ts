@@ -1,0 +1,118 @@
+import type { GroupCounts, GroupSignals } from '../groups/consumer/signals.ts'
+import type { GroupState } from '../groups/group-state.ts'
+import { partitionLag } from '../groups/lag.ts'
+import type { OffsetStore } from '../groups/offset-store.ts'
+import { OFFSETS_TOPIC } from '../groups/offset-store.ts'
+import type { GroupOffset } from '../groups/types.ts'
+import type { RecordCount } from '../storage/append-target.ts'
+import type { Topic } from '../topics/topic.ts'
+
+/** What a log has done since it was opened, and where its groups are. Counters only rise; a topic that is deleted takes its own with it. */
+export interface LogMetrics {
+  /** By name; internal topics left out. */
+  readonly topics: Readonly<Record<string, TopicMetrics>>
+  /** By group: those that have committed, and those that have, or had, consumers here. */
+  readonly groups: Readonly<Record<string, GroupMetrics>>
+}
+
+export interface TopicMetrics {
+  /** Written, whether readers see it yet or not; bytes of batches, compressed. */
+  readonly produced: Readonly<RecordCount>
+  /** Handed to `fetch`, `read` and consumers; bytes of the pages that were read. */
+  readonly fetched: Readonly<RecordCount>
+}
+
+export interface GroupMetrics extends GroupCounts {
+  /** Consumers of this log that are members now, and static members that are away. */
+  readonly members: number
+  /** Rises with every rebalance; -1 for a group known by its commits alone. */
+  readonly generation: number
+  /** Offsets from the committed ones to the high watermark, where the group has committed: see `Log.lag`. */
+  readonly lagRecords: number
+}
+
+/** A group that has, or had, consumers in this log. */
+export interface CountedGroup {
+  readonly signals: GroupSignals
+  readonly state: GroupState
+}
+
+export interface MetricsSources {
+  readonly topics: readonly Topic[]
+  /** Undefined: nothing is committed. */
+  readonly offsets: OffsetStore | undefined
+  readonly groups: Iterable<CountedGroup>
+}
+
+const NOTHING: GroupCounts = {
+  records: 0,
+  bytes: 0,
+  commits: 0,
+  retries: 0,
+  deadLetters: 0,
+  skipped: 0,
+  rebalances: 0,
+}
+
+/** A copy: nothing of it changes later. */
+export function logMetrics({ topics, offsets, groups }: MetricsSources): LogMetrics {
+  const byName = new Map(topics.map((topic) => [topic.name, topic]))
+  const counted = new Map([...groups].map((each) => [each.signals.group, each]))
+  const names = new Set([...(offsets?.groups() ?? []), ...counted.keys()])
+  const lagOf = (group: string): number =>
+    (offsets?.offsetsOf(group) ?? []).reduce((sum, each) => sum + lagRecords(byName, each), 0)
+  return {
+    topics: Object.fromEntries(
+      topics
+        .filter(({ name }) => name !== OFFSETS_TOPIC)
+        .map((topic) => [topic.name, topicMetrics(topic)]),
+    ),
+    groups: Object.fromEntries(
+      [...names].map((group) => [
+        group,
+        { ...membership(group, counted.get(group), offsets), lagRecords: lagOf(group) },
+      ]),
+    ),
+  }
+}
+
+function topicMetrics({ partitions, fetched }: Topic): TopicMetrics {
+  const produced = { records: 0, bytes: 0 }
+  for (const { appended } of partitions) {
+    produced.records += appended.records
+    produced.bytes += appended.bytes
+  }
+  return { produced, fetched: { ...fetched } }
+}
+
+function membership(
+  group: string,
+  counted: CountedGroup | undefined,
+  offsets: OffsetStore | undefined,
+): Omit<GroupMetrics, 'lagRecords'> {
+  if (counted === undefined) {
+    return { members: 0, generation: storedGeneration(group, offsets), ...NOTHING }
+  }
+  const { signals, state } = counted
+  return { members: state.members.size, generation: state.epoch, ...signals.metrics() }
+}
+
+/** Of a group whose metadata cannot be read nothing is known; `describeGroup` says why. */
+function storedGeneration(group: string, offsets: OffsetStore | undefined): number {
+  try {
+    return offsets?.describe(group).generation ?? -1
+  } catch {
+    return -1
+  }
+}
+
+function lagRecords(
+  topics: ReadonlyMap<string, Topic>,
+  { topic, partition, offset: committedOffset }: GroupOffset,
+): number {
+  const log = topics.get(topic)?.partitions[partition]
+  if (log === undefined) return 0
+  const { logStartOffset, highWatermark: endOffset } = log
+  const input = { topic, partition, committedOffset, logStartOffset, endOffset }
+  return partitionLag({ ...input, firstUnreadTimestamp: undefined }, 0).lagRecords ?? 0
+}
