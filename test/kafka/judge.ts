@@ -43,6 +43,17 @@ export interface StormResult {
   readonly acknowledged: readonly (readonly [offset: number, number: number])[]
 }
 
+/** What an assignor is given. */
+export interface JudgedInput {
+  readonly members: readonly {
+    readonly memberId: string
+    readonly groupInstanceId: string | null
+    readonly topics: readonly string[]
+    readonly owned: readonly string[]
+  }[]
+  readonly partitionCounts: Readonly<Record<string, number>>
+}
+
 /** What a consumer is given of transactions. */
 export type Isolation = 'read_committed' | 'read_uncommitted'
 
@@ -98,6 +109,10 @@ interface Questions {
     null,
   ]
   stopStorm: [object, StormResult[]]
+  assign: [
+    { assignor: string; inputs: readonly JudgedInput[] },
+    Record<string, readonly string[]>[],
+  ]
 }
 
 interface Waiting {

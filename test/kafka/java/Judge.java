@@ -77,6 +77,7 @@ public final class Judge {
     commands.put("readAsGroup", this::readAsGroup);
     commands.put("startStorm", this::startStorm);
     commands.put("stopStorm", request -> storm.stop());
+    commands.put("assign", Assignors::assign);
   }
 
   public static void main(String[] args) throws Exception {
