@@ -7,7 +7,10 @@ export type ConsumedRecord<K = string, V = unknown> = LogRecord<K, V> & {
   readonly deliveryCount: number
 }
 
-/** What may happen to a page that is in hand. Set in this order; neither is taken back. */
+/**
+ * What may happen to a page that is in hand. Set in this order; neither is taken back. A `close` sets the first in its very call, so that who is
+ * told can see from where it was called (a handler that closes is not waited for), and the second when its `drainMs` are over.
+ */
 export interface Withdrawal {
   /** The partition is asked back, sought elsewhere, or lost, or the consumer closes: nothing more of the page is to be begun; what is begun may end. */
   readonly isWithdrawn: boolean
@@ -27,12 +30,20 @@ export interface TakenPage<K = string, V = unknown> {
   readonly nextOffset: number
   readonly withdrawn: Withdrawal
   /**
-   * Everything of the partition below `offset` is finished. `metadata` is committed with it: what is finished above it.
+   * Everything of the partition below `offset` is finished. `metadata` gives what is committed with it: what is finished above it. It is
+   * asked for when the offset is committed, as it may take some microseconds; the same offset is told again where it would give something else.
    * An offset below one told before, or told of a page that is lost, changes nothing.
    */
-  finished(offset: number, metadata?: string): void
-  /** Nothing of the page is in hand any more. Once. What is not finished of it is handed out again, here or to the next owner. */
-  putDown(): void
+  finished(offset: number, metadata?: () => string | undefined): void
+  /** A record of the page that is not finished, to be handed out once more: its delivery count is greater by one, and goes on from there. */
+  again(record: ConsumedRecord<K, V>): ConsumedRecord<K, V>
+  /** Whether `take` may give more of this partition while this page is in hand. It may until told otherwise. */
+  wantMore(isWanted: boolean): void
+  /**
+   * Nothing of the page is in hand any more. Once. What is not finished of it is handed out again, here or to the next owner; of that `begun` has
+   * been handed out this time, and its delivery counts go on.
+   */
+  putDown(begun?: readonly ConsumedRecord<K, V>[]): void
 }
 
 export interface PageSource<K = string, V = unknown> {
