@@ -21,12 +21,10 @@ import type {
   GroupMemberState,
   GroupState,
   LostReason,
-  PartitionSet,
 } from './group-state.ts'
 import { deadlineOf } from './group-state.ts'
-import type { TopicPartitions } from './types.ts'
-
-const NONE: PartitionSet = new Map()
+import type { PartitionSet } from './partition-set.ts'
+import { byTopic, NO_PARTITIONS, partitionSet, without } from './partition-set.ts'
 
 export interface GroupStep {
   readonly state: GroupState
@@ -54,8 +52,9 @@ class GroupChange {
   }
 
   step(): GroupStep {
-    const { isTargetStale, epoch } = this.#state
-    const hasChanged = epoch !== this.#before.epoch
+    const { isTargetStale, target } = this.#state
+    // Each new target is one of its own; so is that in which a static member has taken the place of another.
+    const hasChanged = target !== this.#before.target
     if (isTargetStale && !this.#before.isTargetStale) this.#effects.push({ type: 'rebalance' })
     if (hasChanged) this.#effects.push({ type: 'store' })
     return { state: { ...this.#state, members: this.#members }, effects: this.#effects }
@@ -101,7 +100,12 @@ class GroupChange {
   #join(joining: Extract<GroupEvent, { type: 'join' }>['member']): void {
     const { memberId, groupInstanceId, topics } = joining
     const former = groupInstanceId === null ? undefined : this.#ofInstance(groupInstanceId)
-    const place = { owned: NONE, revoking: NONE, busySinceMs: undefined, awayUntilMs: undefined }
+    const place = {
+      owned: NO_PARTITIONS,
+      revoking: NO_PARTITIONS,
+      busySinceMs: undefined,
+      awayUntilMs: undefined,
+    }
     this.#members.set(memberId, { ...joining, ...place })
     if (former === undefined) {
       this.#becomeStale()
@@ -111,7 +115,7 @@ class GroupChange {
     if (former.memberId !== memberId) this.#members.delete(former.memberId)
     if (former.awayUntilMs === undefined) this.#lose(former, 'replaced')
     const target = new Map(this.#state.target)
-    const partitions = target.get(former.memberId) ?? NONE
+    const partitions = target.get(former.memberId) ?? NO_PARTITIONS
     target.delete(former.memberId)
     target.set(memberId, partitions)
     this.#state = { ...this.#state, target }
@@ -134,7 +138,12 @@ class GroupChange {
       return
     }
     const awayUntilMs = now + member.sessionTimeoutMs
-    const place = { owned: NONE, revoking: NONE, busySinceMs: undefined, awayUntilMs }
+    const place = {
+      owned: NO_PARTITIONS,
+      revoking: NO_PARTITIONS,
+      busySinceMs: undefined,
+      awayUntilMs,
+    }
     this.#members.set(memberId, { ...member, ...place })
   }
 
@@ -204,7 +213,7 @@ class GroupChange {
   }
 
   #targetOf(memberId: string): PartitionSet {
-    return this.#state.target.get(memberId) ?? NONE
+    return this.#state.target.get(memberId) ?? NO_PARTITIONS
   }
 
   // ----------------------------------------------------------------------------- change of hands
@@ -258,26 +267,4 @@ function later(timeMs: number | undefined, byMs: number): number | undefined {
 function haveSame(a: readonly string[], b: readonly string[]): boolean {
   const other = new Set(b)
   return new Set(a).size === other.size && a.every((each) => other.has(each))
-}
-
-function partitionSet(topics: readonly TopicPartitions[]): PartitionSet {
-  const set = new Map<string, TopicPartition>()
-  for (const { topic, partitions } of topics) {
-    for (const partition of partitions) set.set(`${topic}-${partition}`, { topic, partition })
-  }
-  return set
-}
-
-function byTopic(set: PartitionSet): TopicPartitions[] {
-  const topics = new Map<string, number[]>()
-  for (const { topic, partition } of set.values()) {
-    topics.set(topic, [...(topics.get(topic) ?? []), partition])
-  }
-  return [...topics].map(([topic, partitions]) => ({ topic, partitions }))
-}
-
-function without(set: PartitionSet, partitions: readonly TopicPartition[]): PartitionSet {
-  const rest = new Map(set)
-  for (const { topic, partition } of partitions) rest.delete(`${topic}-${partition}`)
-  return rest
 }

@@ -102,6 +102,19 @@ export function decodeGroupMetadata(bytes: Buffer): GroupMetadata {
   return { protocolType, generation, protocol, leader, currentStateTimestamp, members }
 }
 
+/** The generation alone, of a value whose rest may be damaged or of a newer version; undefined where it cannot be read either. */
+export function decodeGeneration(bytes: Buffer): number | undefined {
+  try {
+    const reader = new ByteReader(bytes)
+    if (reader.int16() >= FLEXIBLE_VERSION) reader.compactString()
+    else reader.string()
+    return reader.int32()
+  } catch (error) {
+    if (error instanceof MalformedBytesError) return undefined
+    throw error
+  }
+}
+
 function readMember(reader: ByteReader, version: number, protocolType: string): GroupMember {
   const memberId = reader.string()
   const groupInstanceId = version >= 3 ? reader.nullableString() : null

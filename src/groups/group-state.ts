@@ -1,9 +1,7 @@
 /** What a group is at one moment, what happens to it, and what is to be done then. See `group-machine.ts`. */
 import type { TopicPartition } from '../types.ts'
 import type { Assignor } from './assignors/assignor.ts'
-
-/** `<topic>-<partition>` to the partition. */
-export type PartitionSet = ReadonlyMap<string, TopicPartition>
+import type { PartitionSet } from './partition-set.ts'
 
 export interface GroupMemberState {
   readonly memberId: string

@@ -6,7 +6,11 @@ import { MalformedBytesError } from './byte-reader.ts'
 import { checkCommit, checkGroup } from './commit-checks.ts'
 import { describeGroup } from './group-description.ts'
 import type { GroupMetadata } from './group-metadata-format.ts'
-import { decodeGroupMetadata } from './group-metadata-format.ts'
+import {
+  decodeGeneration,
+  decodeGroupMetadata,
+  encodeGroupMetadata,
+} from './group-metadata-format.ts'
 import {
   encodeGroupKey,
   encodeOffsetKey,
@@ -102,10 +106,27 @@ export class OffsetStore {
 
   /** `Dead` where nothing is known of it. `DecodeError` where its stored metadata cannot be read. */
   describe(group: string): GroupDescription {
-    const slots = this.#slots(group)
-    const metadata =
-      slots?.metadata === undefined ? undefined : this.#decodeMetadata(group, slots.metadata)
-    return describeGroup(group, metadata, slots === undefined ? undefined : this.offsetsOf(group))
+    const isKnown = this.#slots(group) !== undefined
+    return describeGroup(group, this.metadataOf(group), isKnown ? this.offsetsOf(group) : undefined)
+  }
+
+  /** Undefined where none is stored. `DecodeError` where it cannot be read. */
+  metadataOf(group: string): GroupMetadata | undefined {
+    const slot = this.#slots(group)?.metadata
+    return slot && this.#decodeMetadata(group, slot)
+  }
+
+  /** Also of metadata whose rest cannot be read; undefined where there is none, or not even this can be. */
+  generationOf(group: string): number | undefined {
+    const slot = this.#slots(group)?.metadata
+    return slot && decodeGeneration(slot.value)
+  }
+
+  /** Calls for one group keep their order. */
+  async storeGroup(group: string, metadata: GroupMetadata): Promise<void> {
+    const value = encodeGroupMetadata(metadata)
+    const record = { key: encodeGroupKey(group), value, timestamp: this.#clock.now() }
+    await this.#of(group).commit([record], undefined)
   }
 
   /** Deletes its offsets and its metadata. `UNKNOWN_GROUP` where there is none. */

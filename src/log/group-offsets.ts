@@ -1,5 +1,6 @@
 import { LogError } from '../errors.ts'
 import { checkCommit, checkGroup, checkPartitionName } from '../groups/commit-checks.ts'
+import { GroupStore } from '../groups/group-store.ts'
 import type { LagInput } from '../groups/lag.ts'
 import { firstUnreadOffset, groupLag } from '../groups/lag.ts'
 import { OFFSETS_TOPIC, OffsetStore } from '../groups/offset-store.ts'
@@ -45,10 +46,14 @@ export interface GroupOffsetsOptions {
   readonly topics: TopicRegistry
   readonly clock: Clock
   readonly readOnly: boolean
+  /** Told of what fails behind the calls. */
+  readonly failed: (error: Error) => void
 }
 
 /** Committed offsets and the bookkeeping of groups. `__consumer_offsets` is made at the first commit. */
 export class GroupOffsets {
+  /** Generations, members and targets of the groups that are at work. */
+  readonly groupStore: GroupStore
   readonly #options: GroupOffsetsOptions
   #store: OffsetStore | undefined
   #creating: Promise<OffsetStore> | undefined
@@ -58,11 +63,18 @@ export class GroupOffsets {
 
   constructor(options: GroupOffsetsOptions) {
     this.#options = options
+    this.groupStore = new GroupStore({
+      clock: options.clock,
+      failed: options.failed,
+      stored: () => this.#store,
+      writable: () => this.#writableStore(),
+    })
   }
 
   /** Loads what is stored, in one pass; nothing where the topic is not there. */
   async load(): Promise<void> {
     const topic = this.#options.topics.find(OFFSETS_TOPIC)
+    this.groupStore.begin()
     if (topic === undefined) return
     try {
       this.#store = await this.#loadStore(topic)
@@ -206,6 +218,7 @@ export class GroupOffsets {
 
   /** Waits for work under way; to be called before the partitions are closed. */
   async close(): Promise<void> {
+    await this.groupStore.close()
     await this.#creating?.catch(() => {})
     if (this.#store?.owesRecords) await this.#store.settle()
   }

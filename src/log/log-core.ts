@@ -121,6 +121,7 @@ export class LogCore {
       topics: this.topics,
       clock,
       readOnly: options.readOnly,
+      failed: (error) => this.#failedBehind(error),
     })
     this.compaction = new Compaction({
       environment: this.environment,
