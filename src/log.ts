@@ -1,36 +1,22 @@
-import { EventEmitter } from 'node:events'
 import { OFFSETS_TOPIC } from './groups/offset-store.ts'
-import type {
-  CommitAcknowledgement,
-  GroupDescription,
-  GroupLag,
-  GroupOffset,
-  OffsetCommit,
-  ResetTo,
-} from './groups/types.ts'
 import { describeTopic } from './log/descriptions.ts'
+import { GroupCalls } from './log/group-calls.ts'
 import { refuseInternal } from './log/group-offsets.ts'
 import type { BackgroundFailure, LogCore } from './log/log-core.ts'
-import type { LogEvents } from './log/log-events.ts'
 import { checkDeletion, endOffsetForEpoch, offsetForTimestamp } from './log/offset-queries.ts'
 import type { OpenedLog } from './log/open-log.ts'
 import { openLog } from './log/open-log.ts'
 import { Producing } from './log/producing.ts'
-import { closedError, readOnlyError } from './log/refusals.ts'
+import { closedError } from './log/refusals.ts'
+import { Session } from './log/session.ts'
 import type {
-  CommitOptions,
   CompactOptions,
   FetchOptions,
   LogOptions,
   ProduceOptions,
   ReadOptions,
 } from './options.ts'
-import {
-  resolveCommitOptions,
-  resolveCompactOptions,
-  resolveFetchOptions,
-  resolveReadOptions,
-} from './options.ts'
+import { resolveCompactOptions, resolveFetchOptions, resolveReadOptions } from './options.ts'
 import type { FetchResult } from './topics/fetcher.ts'
 import { fetch } from './topics/fetcher.ts'
 import type { RecordStream } from './topics/record-stream.ts'
@@ -55,7 +41,6 @@ import type {
   RecoveryReport,
   TopicConfig,
   TopicDescription,
-  TopicPartition,
 } from './types.ts'
 
 export type {
@@ -79,16 +64,17 @@ export type { TopicAlteration } from './log/open-log.ts'
  * One writer a data directory. Misuse rejects with `TypeError` or `RangeError`, trouble with `LogError` and its `code`;
  * after `close` every call rejects with `CLOSED`.
  */
-export class Log<T extends object = AnyTopics> extends EventEmitter<LogEvents> {
+export class Log<T extends object = AnyTopics> extends GroupCalls<T> {
   /** What `open` found and did. */
   readonly recovery: RecoveryReport
   readonly #core: LogCore
   readonly #producing: Producing
-  readonly #underWay = new Set<Promise<unknown>>()
-  #closing: Promise<void> | undefined
+  readonly #session: Session
 
   private constructor({ core, recovery, alterations }: OpenedLog) {
-    super()
+    const session = new Session(core)
+    super(session)
+    this.#session = session
     this.recovery = recovery
     this.#core = core
     this.#producing = new Producing(core)
@@ -152,7 +138,7 @@ export class Log<T extends object = AnyTopics> extends EventEmitter<LogEvents> {
     records: ProduceRecord<unknown, unknown> | readonly ProduceRecord<unknown, unknown>[],
     options?: ProduceOptions,
   ): Promise<Acknowledgement | BatchAcknowledgement[]> {
-    if (this.#closing !== undefined) return Promise.reject(closedError())
+    if (this.#session.isClosing) return Promise.reject(closedError())
     return this.#producing.produce(topic, records, options)
   }
 
@@ -165,7 +151,7 @@ export class Log<T extends object = AnyTopics> extends EventEmitter<LogEvents> {
     options: FetchOptions,
   ): Promise<FetchResult<ReadKeyOf<T, N>, ValueOf<T, N>>> {
     try {
-      this.#requireOpen()
+      this.#session.requireOpen()
       const found = this.#core.topics.get(topic)
       const resolved = resolveFetchOptions(options)
       return fetch<ReadKeyOf<T, N>, ValueOf<T, N>>(found, resolved, this.#core.clock)
@@ -179,7 +165,7 @@ export class Log<T extends object = AnyTopics> extends EventEmitter<LogEvents> {
     topic: N,
     options?: ReadOptions,
   ): RecordStream<ReadKeyOf<T, N>, ValueOf<T, N>> {
-    this.#requireOpen()
+    this.#session.requireOpen()
     const found = this.#core.topics.get(topic)
     return readStream<ReadKeyOf<T, N>, ValueOf<T, N>>(found, resolveReadOptions(options))
   }
@@ -189,8 +175,8 @@ export class Log<T extends object = AnyTopics> extends EventEmitter<LogEvents> {
     topic: TopicName<T>,
     at: { readonly partition: number; readonly timestamp: number },
   ): Promise<number | undefined> {
-    this.#requireOpen()
-    return await this.#track(offsetForTimestamp(this.#core.topics, topic, at))
+    this.#session.requireOpen()
+    return await this.#session.track(offsetForTimestamp(this.#core.topics, topic, at))
   }
 
   /**
@@ -202,8 +188,8 @@ export class Log<T extends object = AnyTopics> extends EventEmitter<LogEvents> {
     topic: TopicName<T>,
     at: { readonly partition: number; readonly leaderEpoch: number },
   ): Promise<EpochEndOffset | undefined> {
-    this.#requireOpen()
-    return await this.#track(endOffsetForEpoch(this.#core.topics, topic, at))
+    this.#session.requireOpen()
+    return await this.#session.track(endOffsetForEpoch(this.#core.topics, topic, at))
   }
 
   /** The range of a partition: `earliest` is the log start offset, `latest` the high watermark. */
@@ -211,7 +197,7 @@ export class Log<T extends object = AnyTopics> extends EventEmitter<LogEvents> {
     topic: TopicName<T>,
     partition: number,
   ): Promise<{ readonly earliest: number; readonly latest: number }> {
-    this.#requireOpen()
+    this.#session.requireOpen()
     const log = this.#core.topics.get(topic).partition(partition)
     return { earliest: log.logStartOffset, latest: log.highWatermark }
   }
@@ -221,9 +207,9 @@ export class Log<T extends object = AnyTopics> extends EventEmitter<LogEvents> {
     topic: TopicName<T>,
     records: { readonly partition: number; readonly before: number },
   ): Promise<{ readonly logStartOffset: number }> {
-    this.#requireWritable()
+    this.#session.requireWritable()
     const { log, before } = checkDeletion(this.#core.topics, topic, records)
-    await this.#track(this.#core.deleteRecords(log, before))
+    await this.#session.track(this.#core.deleteRecords(log, before))
     return { logStartOffset: log.logStartOffset }
   }
 
@@ -233,118 +219,56 @@ export class Log<T extends object = AnyTopics> extends EventEmitter<LogEvents> {
    * Creates a topic. One that is there with the same declaration is fine; with another, `TOPIC_EXISTS` names what differs.
    */
   async createTopic(name: string, declaration?: TopicDeclaration): Promise<void> {
-    this.#requireWritable()
+    this.#session.requireWritable()
     refuseInternal(name, 'created')
-    await this.#track(this.#core.topics.create(resolveDeclaration(name, declaration)))
+    await this.#session.track(this.#core.topics.create(resolveDeclaration(name, declaration)))
   }
 
   /** Names of the topics, `__consumer_offsets` left out. */
   topics(): string[] {
-    this.#requireOpen()
+    this.#session.requireOpen()
     const names = this.#core.topics.list().map((topic) => topic.name)
     return names.filter((name) => name !== OFFSETS_TOPIC).sort()
   }
 
   async describeTopic(name: string): Promise<TopicDescription> {
-    this.#requireOpen()
+    this.#session.requireOpen()
     return await describeTopic(this.#core.topics, name, this.#core.environment.readOnly)
   }
 
   /** Changes what is given of a topic's configuration; the rest stays. */
   async alterTopic(name: TopicName<T>, config: Partial<TopicConfig>): Promise<void> {
-    this.#requireWritable()
+    this.#session.requireWritable()
     refuseInternal(name, 'altered')
-    await this.#track(this.#core.topics.alter(name, config))
+    await this.#session.track(this.#core.topics.alter(name, config))
   }
 
   /** Raises the number of partitions to `partitions`. Keys may then go to other partitions than before. */
   async addPartitions(name: TopicName<T>, partitions: number): Promise<void> {
-    this.#requireWritable()
+    this.#session.requireWritable()
     refuseInternal(name, 'given more partitions')
-    await this.#track(this.#core.topics.addPartitions(name, partitions))
+    await this.#session.track(this.#core.topics.addPartitions(name, partitions))
   }
 
   /** Deletes a topic with its records and the offsets that groups have committed for it. */
   async deleteTopic(name: TopicName<T>): Promise<void> {
-    this.#requireWritable()
+    this.#session.requireWritable()
     refuseInternal(name, 'deleted')
-    await this.#track(this.#core.topics.delete(name))
-  }
-
-  // ------------------------------------------------------------------------------------- groups
-
-  /** Commits the next offset to be read, of one or many partitions: all or none. */
-  async commitOffset(
-    group: string,
-    commits: OffsetCommit | readonly OffsetCommit[],
-    options?: CommitOptions,
-  ): Promise<CommitAcknowledgement> {
-    this.#requireWritable()
-    const { durability } = resolveCommitOptions(options)
-    const list = Array.isArray(commits)
-      ? (commits as readonly OffsetCommit[])
-      : [commits as OffsetCommit]
-    return await this.#track(this.#core.groups.commit(group, list, durability))
-  }
-
-  /** All that a group has committed, by topic and partition; empty for a group that is not known. */
-  async committedOffsets(group: string): Promise<GroupOffset[]> {
-    this.#requireOpen()
-    return await this.#track(this.#core.groups.committed(group))
-  }
-
-  /** How far a group is behind where it has committed, in records and in milliseconds. */
-  async lag(group: string): Promise<GroupLag> {
-    this.#requireOpen()
-    return await this.#track(this.#core.groups.lag(group))
-  }
-
-  async groups(): Promise<string[]> {
-    this.#requireOpen()
-    return await this.#track(this.#core.groups.groups())
-  }
-
-  async describeGroup(group: string): Promise<GroupDescription> {
-    this.#requireOpen()
-    return await this.#track(this.#core.groups.describe(group))
-  }
-
-  async deleteGroup(group: string): Promise<void> {
-    this.#requireWritable()
-    await this.#track(this.#core.groups.delete(group))
-  }
-
-  /** Deletes what a group has committed for these partitions; where it has committed nothing, nothing happens. */
-  async deleteOffsets(group: string, partitions: readonly TopicPartition[]): Promise<void> {
-    this.#requireWritable()
-    await this.#track(this.#core.groups.deleteOffsets(group, partitions))
-  }
-
-  /** Sets a group's offsets in a topic, in all partitions or those named; answers with what was committed. */
-  async resetOffsets(
-    group: string,
-    topic: TopicName<T>,
-    to: ResetTo,
-    partitions?: readonly number[],
-  ): Promise<OffsetCommit[]> {
-    this.#requireWritable()
-    return await this.#track(
-      this.#core.groups.reset(group, this.#core.topics.get(topic), partitions, to),
-    )
+    await this.#session.track(this.#core.topics.delete(name))
   }
 
   // ---------------------------------------------------------------------------------------- log
 
   /** Resolves when all that was produced before is on the disk, and the recovery points say so. */
   async flush(): Promise<void> {
-    this.#requireWritable()
-    await this.#track(this.#core.flush())
+    this.#session.requireWritable()
+    await this.#session.track(this.#core.flush())
   }
 
   /** Deletes now what retention no longer keeps; otherwise done every `retentionCheckIntervalMs`. Answers with the number of segments. */
   async applyRetention(): Promise<number> {
-    this.#requireWritable()
-    return await this.#track(this.#core.applyRetention())
+    this.#session.requireWritable()
+    return await this.#session.track(this.#core.applyRetention())
   }
 
   /**
@@ -356,7 +280,7 @@ export class Log<T extends object = AnyTopics> extends EventEmitter<LogEvents> {
     topic: TopicName<T> | typeof OFFSETS_TOPIC,
     options?: CompactOptions,
   ): Promise<PartitionCompaction[]> {
-    this.#requireWritable()
+    this.#session.requireWritable()
     const resolved = resolveCompactOptions(options)
     // A close does not wait for it to come to its end.
     return await this.#core.compaction.compact(this.#core.topics.get(topic), resolved)
@@ -368,33 +292,10 @@ export class Log<T extends object = AnyTopics> extends EventEmitter<LogEvents> {
    * `'disk'` may not be there.
    */
   close(): Promise<void> {
-    this.#closing ??= this.#close()
-    return this.#closing
+    return this.#session.close()
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
     await this.close()
-  }
-
-  async #close(): Promise<void> {
-    while (this.#underWay.size > 0) await Promise.allSettled(this.#underWay)
-    await this.#core.close()
-  }
-
-  /** A close waits for it; what waits for records, and is to be told of the close, is not tracked. */
-  #track<R>(work: Promise<R>): Promise<R> {
-    const done = work.finally(() => this.#underWay.delete(done))
-    this.#underWay.add(done)
-    return done
-  }
-
-  #requireOpen(): void {
-    if (this.#closing !== undefined) throw closedError()
-  }
-
-  #requireWritable(): void {
-    this.#requireOpen()
-    if (this.#core.environment.readOnly) throw readOnlyError()
-    if (this.#core.failure !== undefined) throw this.#core.failure
   }
 }

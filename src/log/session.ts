@@ -1,0 +1,44 @@
+import type { LogCore } from './log-core.ts'
+import { closedError, readOnlyError } from './refusals.ts'
+
+/** A log from its open to its close: what calls may do, and what a close waits for. */
+export class Session {
+  readonly core: LogCore
+  readonly #underWay = new Set<Promise<unknown>>()
+  #closing: Promise<void> | undefined
+
+  constructor(core: LogCore) {
+    this.core = core
+  }
+
+  get isClosing(): boolean {
+    return this.#closing !== undefined
+  }
+
+  requireOpen(): void {
+    if (this.isClosing) throw closedError()
+  }
+
+  requireWritable(): void {
+    this.requireOpen()
+    if (this.core.environment.readOnly) throw readOnlyError()
+    if (this.core.failure !== undefined) throw this.core.failure
+  }
+
+  /** A close waits for it; what waits for records, and is to be told of the close, is not tracked. */
+  track<R>(work: Promise<R>): Promise<R> {
+    const done = work.finally(() => this.#underWay.delete(done))
+    this.#underWay.add(done)
+    return done
+  }
+
+  close(): Promise<void> {
+    this.#closing ??= this.#close()
+    return this.#closing
+  }
+
+  async #close(): Promise<void> {
+    while (this.#underWay.size > 0) await Promise.allSettled(this.#underWay)
+    await this.core.close()
+  }
+}
