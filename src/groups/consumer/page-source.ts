@@ -24,6 +24,8 @@ export interface Withdrawal {
 export interface TakenPage<K = string, V = unknown> {
   readonly topic: string
   readonly partition: number
+  /** Where the partition was read from for this page. What has no record here, from it to `nextOffset`, is finished, or was never a record. */
+  readonly startOffset: number
   /** At least one. Records that were finished above the commit, and remembered with it, are left out. */
   readonly records: readonly ConsumedRecord<K, V>[]
   /** Where the partition is read on behind this page. */
@@ -35,6 +37,8 @@ export interface TakenPage<K = string, V = unknown> {
    * An offset below one told before, or told of a page that is lost, changes nothing.
    */
   finished(offset: number, metadata?: () => string | undefined): void
+  /** Work on the page goes on, though nothing of it can be called finished: who hears of none for `maxPollIntervalMs` takes the consumer for dead. */
+  heard(): void
   /** A record of the page that is not finished, to be handed out once more: its delivery count is greater by one, and goes on from there. */
   again(record: ConsumedRecord<K, V>): ConsumedRecord<K, V>
   /** Whether `take` may give more of this partition while this page is in hand. It may until told otherwise. */
@@ -54,4 +58,13 @@ export interface PageSource<K = string, V = unknown> {
   take(): Promise<TakenPage<K, V> | undefined>
   /** Commits what is finished. */
   commit(): Promise<void>
+}
+
+/** One way to consume, as its consumer sees it. */
+export interface Consuming {
+  /**
+   * The consumer closes, and all pages are withdrawn. Resolves when nothing that was begun is under way any more, save what has called the
+   * close. What is in hand then keeps its partitions for the consumer until it is put down, or lost when `drainMs` are over.
+   */
+  drained(): Promise<void>
 }
