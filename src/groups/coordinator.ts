@@ -180,14 +180,17 @@ export class GroupCoordinator {
     this.#timer = undefined
     const lateMs = this.#options.clock.now() - this.#timerDueMs
     this.#tellPace()
-    if (lateMs >= WATCH_MS) {
-      for (const membership of this.#members.values()) {
-        if (membership.busySinceMs !== undefined) membership.busySinceMs += lateMs
-      }
-      this.#take({ type: 'stood', durationMs: lateMs })
-      this.#options.stood(lateMs)
-    }
+    // Early: the clock was set back, and what it said before is as far ahead.
+    if (Math.abs(lateMs) >= WATCH_MS) this.#allow(lateMs)
+    if (lateMs >= WATCH_MS) this.#options.stood(lateMs)
     this.#take({ type: 'tick' })
+  }
+
+  #allow(durationMs: number): void {
+    this.#apply({ type: 'stood', durationMs })
+    for (const membership of this.#members.values()) {
+      membership.busySinceMs = this.#state.members.get(membership.memberId)?.busySinceMs
+    }
   }
 
   /** The state is told when it matters, not whenever a record is handed out. */

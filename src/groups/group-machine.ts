@@ -44,6 +44,7 @@ class GroupChange {
   #state: GroupState
   readonly #members: Map<string, GroupMemberState>
   readonly #effects: GroupEffect[] = []
+  #hasBecomeStale = false
 
   constructor(state: GroupState) {
     this.#before = state
@@ -52,10 +53,11 @@ class GroupChange {
   }
 
   step(): GroupStep {
-    const { isTargetStale, target } = this.#state
+    const { target } = this.#state
     // Each new target is one of its own; so is that in which a static member has taken the place of another.
     const hasChanged = target !== this.#before.target
-    if (isTargetStale && !this.#before.isTargetStale) this.#effects.push({ type: 'rebalance' })
+    // Also where it was stale already: the assignor may have failed at what was there before.
+    if (this.#hasBecomeStale) this.#effects.push({ type: 'rebalance' })
     if (hasChanged) this.#effects.push({ type: 'store' })
     return { state: { ...this.#state, members: this.#members }, effects: this.#effects }
   }
@@ -83,7 +85,7 @@ class GroupChange {
         this.#takeTopics(event.partitionCounts)
         break
       case 'stood':
-        this.#allow(event.durationMs)
+        this.#allow(event.durationMs, now)
         return
       case 'tick':
         this.#expire(now)
@@ -167,12 +169,14 @@ class GroupChange {
     this.#effects.push({ type: 'lose', memberId, partitions: [...owned.values()], reason })
   }
 
-  #allow(durationMs: number): void {
+  /** Nobody has more time than from now on: it may have begun after the loop stood still, and before that was seen. */
+  #allow(durationMs: number, now: number): void {
     for (const [memberId, member] of this.#members) {
+      const { busySinceMs, awayUntilMs, sessionTimeoutMs } = member
       this.#members.set(memberId, {
         ...member,
-        busySinceMs: later(member.busySinceMs, durationMs),
-        awayUntilMs: later(member.awayUntilMs, durationMs),
+        busySinceMs: later(busySinceMs, durationMs, now),
+        awayUntilMs: later(awayUntilMs, durationMs, now + sessionTimeoutMs),
       })
     }
   }
@@ -188,6 +192,7 @@ class GroupChange {
   }
 
   #becomeStale(): void {
+    this.#hasBecomeStale = true
     this.#state = { ...this.#state, isTargetStale: true }
   }
 
@@ -260,8 +265,8 @@ class GroupChange {
   }
 }
 
-function later(timeMs: number | undefined, byMs: number): number | undefined {
-  return timeMs === undefined ? undefined : timeMs + byMs
+function later(timeMs: number | undefined, byMs: number, latestMs: number): number | undefined {
+  return timeMs === undefined ? undefined : Math.min(timeMs + byMs, latestMs)
 }
 
 function haveSame(a: readonly string[], b: readonly string[]): boolean {

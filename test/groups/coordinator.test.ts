@@ -106,6 +106,55 @@ test('time for which the event loop stood still is told, and does not count', as
   assert.deepEqual(group.told.slice(1), ['a expired t-0 t-1 t-2 t-3'])
 })
 
+test('who was handed records after the loop stood still, and before that was seen, has no more time than from then on', async () => {
+  const clock = new ManualClock()
+  const group = new Group(clock)
+  const a = group.join('a')
+  await null
+  group.coordinator.busy(a)
+  clock.setTime(clock.now() + 100 * MAX_POLL_MS)
+  group.coordinator.idle(a)
+  group.coordinator.busy(a)
+  await clock.advance(MAX_POLL_MS + 999)
+  assert.deepEqual(group.told, ['a has t-0 t-1 t-2 t-3'])
+  await clock.advance(1)
+  assert.deepEqual(group.told.slice(1), ['a expired t-0 t-1 t-2 t-3'])
+})
+
+test('a clock that is set back gives nobody more time, and tells of no loop', async () => {
+  const clock = new ManualClock()
+  const group = new Group(clock)
+  const a = group.join('a')
+  await null
+  group.coordinator.busy(a)
+  await clock.advance(500)
+  clock.setTime(clock.now() - 100 * MAX_POLL_MS)
+  await clock.advance(MAX_POLL_MS - 501)
+  assert.deepEqual(group.told, ['a has t-0 t-1 t-2 t-3'])
+  await clock.advance(1)
+  assert.deepEqual(group.told.slice(1), ['a expired t-0 t-1 t-2 t-3'])
+  assert.deepEqual(group.stoodMs, [])
+})
+
+test('an assignor that has failed once is asked again when something changes', async () => {
+  let failures = 1
+  const assignor: Assignor = {
+    name: 'own',
+    assign(input) {
+      failures -= 1
+      if (failures >= 0) throw new Error('not today')
+      return stickyAssignor.assign(input)
+    },
+  }
+  const group = new Group(new ManualClock(), assignor)
+  group.join('a')
+  await null
+  assert.deepEqual(group.told.splice(0), ['a failed: not today'])
+  group.join('b')
+  await null
+  assert.deepEqual(group.told, ['a has t-0 t-2', 'b has t-1 t-3'])
+})
+
 test('an assignor that gives what cannot be is told to all members, and nothing changes', async () => {
   const wrong: [string, Map<string, { topic: string; partitions: number[] }[]>][] = [
     ['t-0 twice', new Map([['a', [{ topic: 't', partitions: [0, 0] }]]])],
