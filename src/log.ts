@@ -3,6 +3,8 @@ import { describeTopic } from './log/descriptions.ts'
 import { GroupCalls } from './log/group-calls.ts'
 import { refuseInternal } from './log/group-offsets.ts'
 import type { BackgroundFailure, LogCore } from './log/log-core.ts'
+import type { LogMetrics } from './log/metrics.ts'
+import { logMetrics } from './log/metrics.ts'
 import { checkDeletion, endOffsetForEpoch, offsetForTimestamp } from './log/offset-queries.ts'
 import type { OpenedLog } from './log/open-log.ts'
 import { openLog } from './log/open-log.ts'
@@ -44,6 +46,20 @@ import type {
 } from './types.ts'
 
 export type {
+  CommittedSignal,
+  ConsumerSignal,
+  DeadLetteredSignal,
+  DiagnosticMessages,
+  FailedRecordSignal,
+  GroupSignal,
+  LoopBlockedSignal,
+  LostSignal,
+  PartitionsSignal,
+  RebalancedSignal,
+  RetriedSignal,
+} from './groups/consumer/signal-messages.ts'
+export type { ConsumerMetrics, GroupCounts } from './groups/consumer/signals.ts'
+export type {
   CommitAcknowledgement,
   CommittedOffset,
   GroupDescription,
@@ -57,6 +73,7 @@ export type {
 } from './groups/types.ts'
 export type { BackgroundFailure } from './log/log-core.ts'
 export type { LogEvents } from './log/log-events.ts'
+export type { GroupMetrics, LogMetrics, TopicMetrics } from './log/metrics.ts'
 export type { TopicAlteration } from './log/open-log.ts'
 
 /**
@@ -258,6 +275,16 @@ export class Log<T extends object = AnyTopics> extends GroupCalls<T> {
   }
 
   // ---------------------------------------------------------------------------------------- log
+
+  /**
+   * What the log and its groups have done since it was opened, and where they are; see `DiagnosticMessages` for single events. Of a log that
+   * was opened with `readOnly`, groups are as they were last looked at.
+   */
+  metrics(): LogMetrics {
+    this.#session.requireOpen()
+    const { topics, groups, signals } = this.#core
+    return logMetrics({ topics: topics.list(), offsets: groups.loaded, signals })
+  }
 
   /** Resolves when all that was produced before is on the disk, and the recovery points say so. */
   async flush(): Promise<void> {

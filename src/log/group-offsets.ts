@@ -87,6 +87,11 @@ export class GroupOffsets {
     if (this.#options.readOnly) topic.listeners.add(() => (this.#isStale = true))
   }
 
+  /** As far as it is loaded, for a look that waits for nothing; undefined: nothing is stored. */
+  get loaded(): OffsetStore | undefined {
+    return this.#store
+  }
+
   /** After a crash, before the first append to any topic: offsets past the end of their partition are set to it. */
   async clamp(): Promise<{ resetOffsets: readonly ResetOffset[]; inMemory: readonly string[] }> {
     if (this.#store === undefined) return { resetOffsets: [], inMemory: [] }

@@ -1,6 +1,7 @@
 import path from 'node:path'
 import { applyRetention } from '../cleanup/cleaner.ts'
 import { LogError } from '../errors.ts'
+import { LogSignals } from '../groups/consumer/signals.ts'
 import type { ResolvedLogOptions } from '../options.ts'
 import { readFileIfThere } from '../storage/checkpoint.ts'
 import type { StorageEnvironment } from '../storage/environment.ts'
@@ -56,6 +57,7 @@ export class LogCore {
   readonly topics: TopicRegistry
   readonly groups: GroupOffsets
   readonly compaction: Compaction
+  readonly signals: LogSignals
   readonly environment: StorageEnvironment
   onFailure: ((failure: BackgroundFailure) => void) | undefined
   readonly #data: DataDirectory
@@ -75,6 +77,7 @@ export class LogCore {
 
   constructor({ data, fileSystem, clock, options, declared, store, files }: CoreOptions) {
     this.clock = clock
+    this.signals = new LogSignals(data.path)
     this.#data = data
     this.#options = options
     this.#fileSystem = fileSystem

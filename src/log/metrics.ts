@@ -1,5 +1,4 @@
-import type { GroupCounts, GroupSignals } from '../groups/consumer/signals.ts'
-import type { GroupState } from '../groups/group-state.ts'
+import type { GroupCounts, LogSignals } from '../groups/consumer/signals.ts'
 import { partitionLag } from '../groups/lag.ts'
 import type { OffsetStore } from '../groups/offset-store.ts'
 import { OFFSETS_TOPIC } from '../groups/offset-store.ts'
@@ -23,28 +22,19 @@ export interface TopicMetrics {
 }
 
 export interface GroupMetrics extends GroupCounts {
-  /** Consumers of this log that are members now, and static members that are away. */
-  readonly members: number
-  /** Rises with every rebalance; -1 for a group known by its commits alone. */
-  readonly generation: number
   /** Offsets from the committed ones to the high watermark, where the group has committed: see `Log.lag`. */
   readonly lagRecords: number
-}
-
-/** A group that has, or had, consumers in this log. */
-export interface CountedGroup {
-  readonly signals: GroupSignals
-  readonly state: GroupState
 }
 
 export interface MetricsSources {
   readonly topics: readonly Topic[]
   /** Undefined: nothing is committed. */
   readonly offsets: OffsetStore | undefined
-  readonly groups: Iterable<CountedGroup>
+  readonly signals: LogSignals
 }
 
-const NOTHING: GroupCounts = {
+const NOTHING = {
+  members: 0,
   records: 0,
   bytes: 0,
   commits: 0,
@@ -55,10 +45,12 @@ const NOTHING: GroupCounts = {
 }
 
 /** A copy: nothing of it changes later. */
-export function logMetrics({ topics, offsets, groups }: MetricsSources): LogMetrics {
+export function logMetrics({ topics, offsets, signals }: MetricsSources): LogMetrics {
   const byName = new Map(topics.map((topic) => [topic.name, topic]))
-  const counted = new Map([...groups].map((each) => [each.signals.group, each]))
+  const counted = signals.groups()
   const names = new Set([...(offsets?.groups() ?? []), ...counted.keys()])
+  const countsOf = (group: string): GroupCounts =>
+    counted.get(group)?.metrics() ?? { ...NOTHING, generation: offsets?.generationOf(group) ?? -1 }
   const lagOf = (group: string): number =>
     (offsets?.offsetsOf(group) ?? []).reduce((sum, each) => sum + lagRecords(byName, each), 0)
   return {
@@ -68,10 +60,7 @@ export function logMetrics({ topics, offsets, groups }: MetricsSources): LogMetr
         .map((topic) => [topic.name, topicMetrics(topic)]),
     ),
     groups: Object.fromEntries(
-      [...names].map((group) => [
-        group,
-        { ...membership(group, counted.get(group), offsets), lagRecords: lagOf(group) },
-      ]),
+      [...names].map((group) => [group, { ...countsOf(group), lagRecords: lagOf(group) }]),
     ),
   }
 }
@@ -83,27 +72,6 @@ function topicMetrics({ partitions, fetched }: Topic): TopicMetrics {
     produced.bytes += appended.bytes
   }
   return { produced, fetched: { ...fetched } }
-}
-
-function membership(
-  group: string,
-  counted: CountedGroup | undefined,
-  offsets: OffsetStore | undefined,
-): Omit<GroupMetrics, 'lagRecords'> {
-  if (counted === undefined) {
-    return { members: 0, generation: storedGeneration(group, offsets), ...NOTHING }
-  }
-  const { signals, state } = counted
-  return { members: state.members.size, generation: state.epoch, ...signals.metrics() }
-}
-
-/** Of a group whose metadata cannot be read nothing is known; `describeGroup` says why. */
-function storedGeneration(group: string, offsets: OffsetStore | undefined): number {
-  try {
-    return offsets?.describe(group).generation ?? -1
-  } catch {
-    return -1
-  }
 }
 
 function lagRecords(

@@ -9,79 +9,12 @@ import { channel } from 'node:diagnostics_channel'
 import type { TopicPartition } from '../../types.ts'
 import type { LostReason } from '../group-state.ts'
 import type { OffsetCommit } from '../types.ts'
-
-/** In every message: whose it is. */
-export interface GroupSignal {
-  /** Of the log, as it was opened. */
-  readonly directory: string
-  readonly group: string
-}
-
-export interface ConsumerSignal extends GroupSignal {
-  /** A consumer that was taken for dead joins again under another one. */
-  readonly memberId: string
-}
-
-export interface PartitionsSignal extends ConsumerSignal {
-  readonly partitions: readonly TopicPartition[]
-}
-
-export interface LostSignal extends PartitionsSignal {
-  /** `expired`: it did not ask for more within `maxPollIntervalMs`. `replaced`: another has joined with its `instanceId`. */
-  readonly reason: LostReason
-}
-
-export interface CommittedSignal extends ConsumerSignal {
-  readonly offsets: readonly OffsetCommit[]
-}
-
-/** Of a record whose handler has failed. */
-export interface FailedRecordSignal extends ConsumerSignal, TopicPartition {
-  readonly offset: number
-  /** What the handler threw. */
-  readonly error: unknown
-}
-
-export interface RetriedSignal extends FailedRecordSignal {
-  /** Which retry it is to be: 1 is the first. */
-  readonly attempt: number
-}
-
-export interface DeadLetteredSignal extends FailedRecordSignal {
-  readonly deadLetterTopic: string
-}
-
-export interface RebalancedSignal extends GroupSignal {
-  /** Of the new target; what changes hands by it comes after. */
-  readonly generation: number
-  readonly members: number
-}
-
-export interface LoopBlockedSignal extends GroupSignal {
-  /** How long the event loop stood still, in milliseconds; no member is taken for dead for that time. */
-  readonly durationMs: number
-}
-
-/** The channels of `node:diagnostics_channel` that tell what groups and their consumers do, and the message of each. */
-export interface DiagnosticMessages {
-  /** Partitions are the consumer's own from now on. */
-  'brokerless:consumer:assigned': PartitionsSignal
-  /** It has handed them back. */
-  'brokerless:consumer:revoked': PartitionsSignal
-  /** It is no member any more, and they are another's. */
-  'brokerless:consumer:lost': LostSignal
-  'brokerless:consumer:committed': CommittedSignal
-  /** A record is to be handed to its handler again. */
-  'brokerless:consumer:retried': RetriedSignal
-  /** The dead-letter topic has it, and it counts as finished. */
-  'brokerless:consumer:dead-lettered': DeadLetteredSignal
-  /** It counts as finished, though its handler has failed. */
-  'brokerless:consumer:skipped': FailedRecordSignal
-  /** The group has a new target: who is to have which partition. */
-  'brokerless:group:rebalanced': RebalancedSignal
-  /** While members had records in hand. */
-  'brokerless:loop-blocked': LoopBlockedSignal
-}
+import type {
+  ConsumerSignal,
+  DiagnosticMessages,
+  FailedRecordSignal,
+  GroupSignal,
+} from './signal-messages.ts'
 
 /** Since the consumer was made, or the log opened. */
 export interface ConsumerMetrics {
@@ -96,7 +29,12 @@ export interface ConsumerMetrics {
   readonly skipped: number
 }
 
+/** Of all consumers of a group. */
 export interface GroupCounts extends ConsumerMetrics {
+  /** Consumers of this log that are members, and static members that are away. */
+  readonly members: number
+  /** Rises with every rebalance; -1 for a group known by its commits alone. */
+  readonly generation: number
   readonly rebalances: number
 }
 
@@ -113,11 +51,42 @@ const SKIPPED = channelOf('brokerless:consumer:skipped')
 const REBALANCED = channelOf('brokerless:group:rebalanced')
 const LOOP_BLOCKED = channelOf('brokerless:loop-blocked')
 
+/** The signals of a log's groups. They go on counting where a group has no members for a while. */
+export class LogSignals {
+  readonly #directory: string
+  readonly #groups = new Map<string, GroupSignals>()
+
+  constructor(directory: string) {
+    this.#directory = directory
+  }
+
+  /** Made at the first call. */
+  of(group: string): GroupSignals {
+    const known = this.#groups.get(group)
+    if (known !== undefined) return known
+    const signals = new GroupSignals(this.#directory, group)
+    this.#groups.set(group, signals)
+    return signals
+  }
+
+  /** Groups that have, or had, consumers here. */
+  groups(): ReadonlyMap<string, GroupSignals> {
+    return this.#groups
+  }
+
+  /** The group has been deleted. */
+  forget(group: string): void {
+    this.#groups.delete(group)
+  }
+}
+
 /** The signals of one group of a log. */
 export class GroupSignals {
   readonly group: string
   readonly #directory: string
   readonly #counters = new Counters()
+  #members = 0
+  #generation = -1
   #rebalances = 0
 
   constructor(directory: string, group: string) {
@@ -125,8 +94,11 @@ export class GroupSignals {
     this.group = group
   }
 
-  /** The group has a new target. */
+  /** The group has changed; where its generation has, it has a new target. */
   rebalanced(generation: number, members: number): void {
+    this.#members = members
+    if (generation === this.#generation) return
+    this.#generation = generation
     this.#rebalances += 1
     if (REBALANCED.hasSubscribers) REBALANCED.publish({ ...this.origin(), generation, members })
   }
@@ -145,7 +117,12 @@ export class GroupSignals {
   }
 
   metrics(): GroupCounts {
-    return { ...this.#counters, rebalances: this.#rebalances }
+    return {
+      ...this.#counters,
+      members: this.#members,
+      generation: this.#generation,
+      rebalances: this.#rebalances,
+    }
   }
 }
 

@@ -1,9 +1,12 @@
 // What groups and their consumers tell through node:diagnostics_channel, and what they count.
 import assert from 'node:assert/strict'
 import { subscribe, unsubscribe } from 'node:diagnostics_channel'
+import { readFileSync } from 'node:fs'
+import path from 'node:path'
 import { test } from 'node:test'
-import type { ConsumerSignals, DiagnosticMessages } from '../../../src/groups/consumer/signals.ts'
-import { GroupSignals } from '../../../src/groups/consumer/signals.ts'
+import type { DiagnosticMessages } from '../../../src/groups/consumer/signal-messages.ts'
+import type { ConsumerSignals, GroupSignals } from '../../../src/groups/consumer/signals.ts'
+import { LogSignals } from '../../../src/groups/consumer/signals.ts'
 
 type Name = keyof DiagnosticMessages
 
@@ -43,7 +46,7 @@ function tellAll(group: GroupSignals, consumer: ConsumerSignals): void {
 }
 
 function makeSignals(): { group: GroupSignals; consumer: ConsumerSignals } {
-  const group = new GroupSignals('./data', 'billing')
+  const group = new LogSignals('./data').of('billing')
   const consumer = group.consumer()
   consumer.memberId = 'c-1'
   return { group, consumer }
@@ -126,7 +129,45 @@ test('a consumer counts for itself and for its group, whether anybody listens or
     deadLetters: 0,
     skipped: 0,
   })
-  assert.deepEqual(group.metrics(), { records: 15, bytes: 1_050, ...counts, rebalances: 1 })
+  assert.deepEqual(group.metrics(), {
+    records: 15,
+    bytes: 1_050,
+    ...counts,
+    members: 2,
+    generation: 3,
+    rebalances: 1,
+  })
+})
+
+test('a change within a generation is no rebalance', () => {
+  const { group } = makeSignals()
+  const messages = heard(['brokerless:group:rebalanced'], () => {
+    group.rebalanced(3, 2)
+    group.rebalanced(3, 1)
+    group.rebalanced(4, 1)
+  })
+  assert.deepEqual(
+    messages.map(([, message]) => message),
+    [
+      { ...ORIGIN, generation: 3, members: 2 },
+      { ...ORIGIN, generation: 4, members: 1 },
+    ],
+  )
+  const { members, generation, rebalances } = group.metrics()
+  assert.deepEqual(
+    { members, generation, rebalances },
+    { members: 1, generation: 4, rebalances: 2 },
+  )
+})
+
+test('the groups of a log are counted one by one, until they are deleted', () => {
+  const signals = new LogSignals('./data')
+  assert.equal(signals.of('a'), signals.of('a'))
+  signals.of('b').consumer().delivered(1, 10)
+  assert.deepEqual([...signals.groups().keys()], ['a', 'b'])
+  assert.equal(signals.of('a').metrics().records, 0)
+  signals.forget('b')
+  assert.equal(signals.of('b').metrics().records, 0)
 })
 
 test('what was answered with does not change afterwards', () => {
@@ -156,4 +197,20 @@ test('a listener that throws harms neither the consumer nor other listeners; the
   unsubscribe('brokerless:consumer:revoked', broken)
   assert.equal(messages.length, 1)
   assert.equal(await raised, failure)
+})
+
+test('docs/metrics.md names every channel and its fields, and no other', () => {
+  const { group, consumer } = makeSignals()
+  const messages = heard(NAMES, () => tellAll(group, consumer))
+  const told = messages.map(([name, message]) => {
+    const fields = Object.keys(message as object)
+    return [name, fields.filter((field) => !(field in ORIGIN)).sort()]
+  })
+  const text = readFileSync(path.join(import.meta.dirname, '../../../docs/metrics.md'), 'utf8')
+  const documented = [...text.matchAll(/^\| `(brokerless:[\w:-]+)` \| [^|]+ \| ([^|]+) \|$/gm)]
+  const rows = documented.map(([, name, fields = '']) => [
+    name,
+    [...fields.matchAll(/`(\w+)`/g)].map(([, field]) => field).sort(),
+  ])
+  assert.deepEqual(new Map(rows as never), new Map(told as never))
 })
