@@ -22,6 +22,7 @@ export {
   type ConsumerMetrics,
   type ConsumerSignal,
   type DeadLetteredSignal,
+  type DescribedPartition,
   type DiagnosticMessages,
   type FailedRecordSignal,
   type GroupCounts,

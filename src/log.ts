@@ -62,6 +62,7 @@ export type { ConsumerMetrics, GroupCounts } from './groups/consumer/signals.ts'
 export type {
   CommitAcknowledgement,
   CommittedOffset,
+  DescribedPartition,
   GroupDescription,
   GroupLag,
   GroupMember,

@@ -67,6 +67,11 @@ export class GroupCoordinator {
     return this.#state
   }
 
+  /** Its name. */
+  get assignor(): string {
+    return this.#options.assignor.name
+  }
+
   join(joining: Joining, listener: MemberListener): Membership {
     const membership = { memberId: joining.memberId, busySinceMs: undefined, listener }
     this.#members.set(joining.memberId, membership)

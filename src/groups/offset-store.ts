@@ -1,9 +1,11 @@
 /** Committed offsets of all groups: in memory, and in `__consumer_offsets` as Kafka keeps them. */
 import { DecodeError, LogError } from '../errors.ts'
 import type { Clock, Durability, ResetOffset, TopicPartition } from '../types.ts'
+import { compare, comparePartitions } from '../util/compare.ts'
 import { isDiskFull } from '../util/error-code.ts'
 import { MalformedBytesError } from './byte-reader.ts'
 import { checkCommit, checkGroup } from './commit-checks.ts'
+import type { KnownGroup } from './group-description.ts'
 import { describeGroup } from './group-description.ts'
 import type { GroupMetadata } from './group-metadata-format.ts'
 import {
@@ -21,13 +23,7 @@ import type { GroupSlots, Slot, StoredRecord } from './offset-state.ts'
 import { partitionId } from './offset-state.ts'
 import type { OffsetsPartition } from './offsets-partition.ts'
 import { StoredOffsets } from './stored-offsets.ts'
-import type {
-  CommitAcknowledgement,
-  CommittedOffset,
-  GroupDescription,
-  GroupOffset,
-  OffsetCommit,
-} from './types.ts'
+import type { CommitAcknowledgement, CommittedOffset, GroupOffset, OffsetCommit } from './types.ts'
 
 export const OFFSETS_TOPIC = '__consumer_offsets'
 
@@ -96,7 +92,7 @@ export class OffsetStore {
       const offset = groupOffsetOf(slot)
       if (offset !== undefined) offsets.push(offset)
     }
-    return offsets.sort((a, b) => compare(a.topic, b.topic) || a.partition - b.partition)
+    return offsets.sort(comparePartitions)
   }
 
   /** Groups with committed offsets or metadata, in order of their names. */
@@ -104,10 +100,14 @@ export class OffsetStore {
     return this.#partitions.flatMap(({ state }) => [...state.groupIds()]).sort(compare)
   }
 
+  has(group: string): boolean {
+    return this.#slots(group) !== undefined
+  }
+
   /** `Dead` where nothing is known of it. `DecodeError` where its stored metadata cannot be read. */
-  describe(group: string): GroupDescription {
-    const isKnown = this.#slots(group) !== undefined
-    return describeGroup(group, this.metadataOf(group), isKnown ? this.offsetsOf(group) : undefined)
+  describe(group: string): KnownGroup {
+    const offsets = this.has(group) ? this.offsetsOf(group) : undefined
+    return describeGroup(group, this.metadataOf(group), offsets)
   }
 
   /** Undefined where none is stored. `DecodeError` where it cannot be read. */
@@ -129,9 +129,10 @@ export class OffsetStore {
     await this.#of(group).commit([record], undefined)
   }
 
-  /** Deletes its offsets and its metadata. `UNKNOWN_GROUP` where there is none. */
-  async deleteGroup(group: string, durability?: Durability): Promise<void> {
-    await this.#change(group, durability, (slots) => {
+  /** Deletes its offsets and its metadata. `UNKNOWN_GROUP` where there is none. `refuse` throws where it is not to be, when all earlier calls have ended. */
+  async deleteGroup(group: string, refuse: () => void = () => {}): Promise<void> {
+    await this.#change(group, (slots) => {
+      refuse()
       const tombstones = [...slots.offsets.values()].flatMap((slot) => this.#tombstones(slot))
       // Metadata goes last, so that the group is still known while any of its offsets is; and also where there is none, for to a
       // broker that replays them the tombstones of offsets alone leave a group.
@@ -140,18 +141,19 @@ export class OffsetStore {
     })
   }
 
-  /** Deletes offsets; those not committed are passed over. `UNKNOWN_GROUP` where there is no such group. */
+  /** Deletes offsets; those not committed are passed over. Refused as `deleteGroup`. */
   async deleteOffsets(
     group: string,
     partitions: readonly TopicPartition[],
-    durability?: Durability,
+    refuse: () => void = () => {},
   ): Promise<void> {
-    await this.#change(group, durability, (slots) =>
-      partitions.flatMap(({ topic, partition }) => {
+    await this.#change(group, (slots) => {
+      refuse()
+      return partitions.flatMap(({ topic, partition }) => {
         const slot = slots.offsets.get(partitionId(topic, partition))
         return slot === undefined ? [] : this.#tombstones(slot)
-      }),
-    )
+      })
+    })
   }
 
   /** Deletes the offsets of a topic in all groups. `durability` undefined: the level of `__consumer_offsets`. */
@@ -215,17 +217,13 @@ export class OffsetStore {
     return this.#of(group).state.group(group)
   }
 
-  async #change(
-    group: string,
-    durability: Durability | undefined,
-    decide: (slots: GroupSlots) => StoredRecord[],
-  ): Promise<void> {
+  async #change(group: string, decide: (slots: GroupSlots) => StoredRecord[]): Promise<void> {
     const partition = this.#of(group)
     await partition.change(() => {
       const slots = partition.state.group(group)
       if (slots === undefined) throw new LogError('UNKNOWN_GROUP', `there is no group ${group}`)
       return decide(slots)
-    }, durability)
+    }, undefined)
   }
 
   #tombstones({ key, otherKeys }: Slot): StoredRecord[] {
@@ -284,9 +282,4 @@ function resetOf(
 
 function isNoRoom(error: unknown): boolean {
   return isDiskFull(error) || (error instanceof LogError && error.code === 'DISK_FULL')
-}
-
-function compare(a: string, b: string): number {
-  if (a === b) return 0
-  return a < b ? -1 : 1
 }

@@ -28,8 +28,12 @@ export interface CommitAcknowledgement {
   readonly durability: Durability
 }
 
-/** `Empty`: offsets or metadata, no members. `Stable`: members with their assignments. `Dead`: nothing is known of it. */
-export type GroupState = 'Empty' | 'Stable' | 'Dead'
+/**
+ * `Empty`: offsets or metadata, no members. `PreparingRebalance`: members, subscriptions or topics have changed, and it is about to be
+ * decided who is to have what. `CompletingRebalance`: partitions are on their way to whom they are to be; the others are read on.
+ * `Stable`: members with their assignments; also a group that is known by what is stored of its members. `Dead`: nothing is known of it.
+ */
+export type GroupState = 'Empty' | 'PreparingRebalance' | 'CompletingRebalance' | 'Stable' | 'Dead'
 
 export interface TopicPartitions {
   readonly topic: string
@@ -62,7 +66,7 @@ export interface GroupMember {
   readonly sessionTimeoutMs: number
   /** Undefined where the group's protocol type is not `consumer`. */
   readonly subscription: MemberSubscription | undefined
-  /** Undefined where the group's protocol type is not `consumer`, or nothing is assigned yet. */
+  /** What it has. Undefined where the group's protocol type is not `consumer`, or nothing is assigned yet. */
   readonly assignment: MemberAssignment | undefined
 }
 
@@ -80,6 +84,13 @@ export interface GroupDescription {
   readonly members: readonly GroupMember[]
   /** By topic, then partition. */
   readonly offsets: readonly GroupOffset[]
+  /** By topic, then partition: those that are there, and for which the group has committed or that a member has. */
+  readonly partitions: readonly DescribedPartition[]
+}
+
+export interface DescribedPartition extends PartitionLag {
+  /** Member id of who has it; undefined: nobody. */
+  readonly owner: string | undefined
 }
 
 /** How far a group is behind in one partition. */

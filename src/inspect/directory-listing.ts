@@ -15,6 +15,7 @@ import {
   TEMPORARY_SUFFIX,
 } from '../storage/file-names.ts'
 import type { FileSystem } from '../types.ts'
+import { comparePartitions } from '../util/compare.ts'
 import type { FindingKind, Severity } from './finding.ts'
 
 /** Plain files of a data directory, those of a broker's included. */
@@ -59,12 +60,8 @@ export async function listDirectory(
     if (partition !== undefined && directoryKind(name) === 'partition') partitions.push(partition)
     else remarks.push(...(stat.isDirectory ? directoryRemark(name) : fileRemark(name)))
   }
-  partitions.sort((a, b) => compare(a.topic, b.topic) || a.partition - b.partition)
+  partitions.sort(comparePartitions)
   return { partitions, remarks }
-}
-
-function compare(a: string, b: string): number {
-  return a < b ? -1 : a > b ? 1 : 0
 }
 
 function directoryRemark(name: string): DirectoryRemark[] {

@@ -1,8 +1,17 @@
 import { LogError } from '../errors.ts'
 import { checkCommit, checkGroup, checkPartitionName } from '../groups/commit-checks.ts'
+import type { GroupPosition, KnownGroup } from '../groups/group-description.ts'
+import { ownersOf, positionsOf } from '../groups/group-description.ts'
 import { GroupStore } from '../groups/group-store.ts'
-import type { LagInput } from '../groups/lag.ts'
-import { firstUnreadOffset, groupLag } from '../groups/lag.ts'
+import { groupLag } from '../groups/lag.ts'
+import type { LiveGroups } from '../groups/live-group.ts'
+import {
+  describeLiveGroup,
+  NO_LIVE_GROUPS,
+  requireNoMembers,
+  requireNoOwners,
+  requireNotSubscribed,
+} from '../groups/live-group.ts'
 import { OFFSETS_TOPIC, OffsetStore } from '../groups/offset-store.ts'
 import { OffsetsLog } from '../groups/offsets-log.ts'
 import type { ResetRange } from '../groups/reset.ts'
@@ -15,13 +24,12 @@ import type {
   OffsetCommit,
   ResetTo,
 } from '../groups/types.ts'
-import { resolveFetchOptions } from '../options.ts'
-import { fetch } from '../topics/fetcher.ts'
 import type { Topic } from '../topics/topic.ts'
 import type { ResolvedDeclaration } from '../topics/topic-definition.ts'
 import { resolveDeclaration } from '../topics/topic-definition.ts'
 import type { Clock, Durability, ResetOffset, TopicPartition } from '../types.ts'
 import { wrongType } from '../util/check.ts'
+import { lagInputs } from './group-lag.ts'
 import type { TopicRegistry } from './topic-registry.ts'
 
 /**
@@ -54,6 +62,8 @@ export interface GroupOffsetsOptions {
 export class GroupOffsets {
   /** Generations, members and targets of the groups that are at work. */
   readonly groupStore: GroupStore
+  /** Those that have a coordinator; to be set by who has the coordinators. */
+  liveGroups: LiveGroups = NO_LIVE_GROUPS
   readonly #options: GroupOffsetsOptions
   #store: OffsetStore | undefined
   #creating: Promise<OffsetStore> | undefined
@@ -101,17 +111,40 @@ export class GroupOffsets {
     )
   }
 
-  async commit(
+  /** Of who is no member: `FENCED` for a partition that belongs to one. */
+  commit(
     group: string,
     commits: readonly OffsetCommit[],
     durability: Durability | undefined,
   ): Promise<CommitAcknowledgement> {
+    return this.#commit(group, commits, durability, () => {
+      requireNoOwners(group, this.liveGroups.find(group), commits)
+    })
+  }
+
+  /** Of a member, whose coordinator has said that the partitions are its own. */
+  commitOfMember(
+    group: string,
+    commits: readonly OffsetCommit[],
+    durability: Durability | undefined,
+  ): Promise<CommitAcknowledgement> {
+    return this.#commit(group, commits, durability, () => {})
+  }
+
+  async #commit(
+    group: string,
+    commits: readonly OffsetCommit[],
+    durability: Durability | undefined,
+    refuse: () => void,
+  ): Promise<CommitAcknowledgement> {
     checkGroup(group)
     for (const commit of commits) checkCommit(commit)
     this.#requirePartitions(commits)
+    refuse()
     const store = await this.#writableStore()
     // One that was deleted meanwhile has lost its offsets already: these would be the next topic's of that name.
     this.#requirePartitions(commits)
+    refuse()
     return store.commit(group, commits, durability)
   }
 
@@ -121,22 +154,56 @@ export class GroupOffsets {
   }
 
   async groups(): Promise<string[]> {
-    return (await this.#current())?.groups() ?? []
+    const stored = (await this.#current())?.groups() ?? []
+    const names = new Set(stored)
+    for (const name of this.liveGroups.names()) {
+      if (this.#hasMembers(name)) names.add(name)
+    }
+    return names.size === stored.length ? stored : [...names].sort()
   }
 
+  /** From its coordinator, where it has one here; else by what is stored of it. */
   async describe(group: string): Promise<GroupDescription> {
-    checkGroupName(group)
-    const store = await this.#current()
-    const description = store?.describe(group)
-    if (description === undefined || description.state === 'Dead') throw unknownGroup(group)
-    return description
+    const known = await this.#known(group)
+    const owners = ownersOf(known.members)
+    const { partitions } = await this.#lagOf(group, positionsOf(known.offsets, owners))
+    const ownerOf = ({ topic, partition }: TopicPartition): string | undefined =>
+      owners.get(`${topic}-${partition}`)?.memberId
+    return {
+      ...known,
+      partitions: partitions.map((each) => ({ ...each, owner: ownerOf(each) })),
+    }
   }
 
+  async #known(group: string): Promise<KnownGroup> {
+    checkGroupName(group)
+    await this.groupStore.settled(group)
+    const store = await this.#current()
+    const live = this.liveGroups.find(group)
+    const isLive = live !== undefined && (this.#hasMembers(group) || store?.has(group) === true)
+    const known = isLive
+      ? describeLiveGroup(group, live, store?.offsetsOf(group) ?? [])
+      : store?.describe(group)
+    if (known === undefined || known.state === 'Dead') throw unknownGroup(group)
+    return known
+  }
+
+  #hasMembers(group: string): boolean {
+    return (this.liveGroups.find(group)?.state.members.size ?? 0) > 0
+  }
+
+  /** `GROUP_NOT_EMPTY` while it has members. */
   async delete(group: string): Promise<void> {
     checkGroupName(group)
+    const refuse = (): void =>
+      requireNoMembers(group, this.liveGroups.find(group), 'it was not deleted')
+    refuse()
+    // That it has no members any more is to be stored before it is gone, and not behind it.
+    await this.groupStore.settled(group)
     const store = await this.#current()
     if (store === undefined) throw unknownGroup(group)
-    await store.deleteGroup(group)
+    await store.deleteGroup(group, refuse)
+    this.groupStore.forget(group)
   }
 
   async deleteOffsets(group: string, partitions: readonly TopicPartition[]): Promise<void> {
@@ -147,7 +214,9 @@ export class GroupOffsets {
     for (const each of partitions) checkPartitionName(each)
     const store = await this.#current()
     if (store === undefined) throw unknownGroup(group)
-    await store.deleteOffsets(group, partitions)
+    await store.deleteOffsets(group, partitions, () => {
+      requireNotSubscribed(group, this.liveGroups.find(group), partitions)
+    })
   }
 
   /** Durably: a topic of the same name that is made later must not begin at the offsets of this one. */
@@ -163,30 +232,14 @@ export class GroupOffsets {
   async lag(group: string): Promise<GroupLag> {
     checkGroupName(group)
     const store = await this.#current()
-    const offsets = store?.offsetsOf(group) ?? []
-    if (offsets.length === 0 && !(store?.groups().includes(group) ?? false))
-      throw unknownGroup(group)
-    const inputs: LagInput[] = []
-    for (const { topic: name, partition, offset } of offsets) {
-      const topic = this.#options.topics.find(name)
-      const log = topic?.partitions[partition]
-      if (topic === undefined || log === undefined) continue
-      const { logStartOffset, highWatermark: endOffset } = log
-      const firstUnreadTimestamp = await this.#timestampAt(
-        topic,
-        partition,
-        firstUnreadOffset(offset, logStartOffset),
-      )
-      inputs.push({
-        topic: name,
-        partition,
-        committedOffset: offset,
-        logStartOffset,
-        endOffset,
-        firstUnreadTimestamp,
-      })
-    }
-    return groupLag(group, inputs, this.#options.clock.now())
+    if (store?.has(group) !== true && !this.#hasMembers(group)) throw unknownGroup(group)
+    return await this.#lagOf(group, store?.offsetsOf(group) ?? [])
+  }
+
+  async #lagOf(group: string, positions: readonly GroupPosition[]): Promise<GroupLag> {
+    const { topics, clock } = this.#options
+    const inputs = await lagInputs(topics, positions, clock)
+    return groupLag(group, inputs, clock.now())
   }
 
   /** Sets the group's offsets for a topic, all partitions or some; answers with what was committed. */
@@ -200,6 +253,7 @@ export class GroupOffsets {
     if (partitions !== undefined && !Array.isArray(partitions)) {
       throw wrongType('partitions', partitions, 'an array of partition numbers')
     }
+    requireNoMembers(group, this.liveGroups.find(group), 'its offsets were not reset')
     const ranges: ResetRange[] = []
     for (const number of partitions ?? topic.partitions.keys()) {
       const log = topic.partition(number)
@@ -231,14 +285,6 @@ export class GroupOffsets {
   #requirePartitions(partitions: readonly TopicPartition[]): void {
     const { topics } = this.#options
     for (const { topic, partition } of partitions) topics.get(topic).partition(partition)
-  }
-
-  async #timestampAt(topic: Topic, partition: number, offset: number): Promise<number | undefined> {
-    const log = topic.partition(partition)
-    if (offset >= log.highWatermark) return undefined
-    const options = resolveFetchOptions({ partition, offset, maxRecords: 1, onCorrupt: 'skip' })
-    const { records } = await fetch(topic, options, this.#options.clock)
-    return records[0]?.timestamp
   }
 
   async #current(): Promise<OffsetStore | undefined> {

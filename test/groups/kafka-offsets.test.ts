@@ -11,9 +11,9 @@ import {
   readControlRecord,
 } from '../../src/codec/batch.ts'
 import { decodeRecords } from '../../src/codec/batch-decoder.ts'
+import type { KnownGroup } from '../../src/groups/group-description.ts'
 import { OffsetStore } from '../../src/groups/offset-store.ts'
 import type { ScannedRecord } from '../../src/groups/offsets-partition.ts'
-import type { GroupDescription } from '../../src/groups/types.ts'
 import { FakeOffsetsPartition } from '../support/fake-offsets-partition.ts'
 import type { Expected, ExpectedGroup, FixtureSet } from '../support/fixtures.ts'
 import { loadExpected, loadPartitions } from '../support/fixtures.ts'
@@ -74,7 +74,7 @@ async function open(set: FixtureSet): Promise<{ store: OffsetStore; expected: Ex
   return { store, expected: await loadExpected(set) }
 }
 
-function offsetsOf({ offsets }: GroupDescription): ExpectedGroup['offsets'] {
+function offsetsOf({ offsets }: KnownGroup): ExpectedGroup['offsets'] {
   return Object.fromEntries(
     offsets.map(({ topic, partition, offset, metadata, leaderEpoch }) => [
       `${topic}-${partition}`,
@@ -83,7 +83,7 @@ function offsetsOf({ offsets }: GroupDescription): ExpectedGroup['offsets'] {
   )
 }
 
-function membersOf({ members }: GroupDescription): ExpectedGroup['members'] {
+function membersOf({ members }: KnownGroup): ExpectedGroup['members'] {
   return members.map(({ memberId, clientId, clientHost: host, groupInstanceId, assignment }) => ({
     memberId,
     clientId,

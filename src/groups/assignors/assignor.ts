@@ -1,4 +1,5 @@
 /** Who of a group reads which partitions: what an assignor is given and answers, and what all of them need. */
+import { compare } from '../../util/compare.ts'
 import type { TopicPartitions } from '../types.ts'
 
 export interface AssignorMember {
@@ -83,10 +84,4 @@ export class AssignmentBuilder {
     }
     return assignment
   }
-}
-
-/** By UTF-16 code units, as Java's `String.compareTo`; not the locale's order. */
-function compare(a: string, b: string): number {
-  if (a === b) return 0
-  return a < b ? -1 : 1
 }
