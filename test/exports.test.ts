@@ -52,6 +52,7 @@ const FACES: Readonly<Record<string, Face>> = {
       'CutTail',
       'DamagedRegion',
       'DeadLetteredSignal',
+      'DescribedPartition',
       'DiagnosticMessages',
       'Durability',
       'EpochEndOffset',
