@@ -4,7 +4,7 @@ import type { GroupMetadata } from './group-metadata-format.ts'
 import type { GroupDescription, GroupMember, GroupOffset, GroupState } from './types.ts'
 
 /** A group without what its partitions themselves say. */
-export type KnownGroup = Omit<GroupDescription, 'partitions'>
+export type KnownGroup = Omit<GroupDescription, 'partitions' | 'lagRecords' | 'lagMs'>
 
 /**
  * Describes a group by what is stored of it. `metadata` is undefined for a group known by its commits alone,

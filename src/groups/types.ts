@@ -86,6 +86,9 @@ export interface GroupDescription {
   readonly offsets: readonly GroupOffset[]
   /** By topic, then partition: those that are there, and for which the group has committed or that a member has. */
   readonly partitions: readonly DescribedPartition[]
+  /** As in `GroupLag`. */
+  readonly lagRecords: number
+  readonly lagMs: number
 }
 
 export interface DescribedPartition extends PartitionLag {

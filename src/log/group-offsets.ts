@@ -166,12 +166,15 @@ export class GroupOffsets {
   async describe(group: string): Promise<GroupDescription> {
     const known = await this.#known(group)
     const owners = ownersOf(known.members)
-    const { partitions } = await this.#lagOf(group, positionsOf(known.offsets, owners))
+    const positions = positionsOf(known.offsets, owners)
+    const { partitions, lagRecords, lagMs } = await this.#lagOf(group, positions)
     const ownerOf = ({ topic, partition }: TopicPartition): string | undefined =>
       owners.get(`${topic}-${partition}`)?.memberId
     return {
       ...known,
       partitions: partitions.map((each) => ({ ...each, owner: ownerOf(each) })),
+      lagRecords,
+      lagMs,
     }
   }
 

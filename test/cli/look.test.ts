@@ -2,6 +2,12 @@
 import assert from 'node:assert/strict'
 import { readdir } from 'node:fs/promises'
 import { suite, test } from 'node:test'
+import { encodeGroupMetadata } from '../../src/groups/group-metadata-format.ts'
+import {
+  encodeGroupKey,
+  encodeOffsetKey,
+  encodeOffsetValue,
+} from '../../src/groups/offset-format.ts'
 import { Gathering, ran } from '../support/command-line.ts'
 import type { LogAndCommands } from '../support/command-line-log.ts'
 import { logAndCommands } from '../support/command-line-log.ts'
@@ -212,11 +218,74 @@ suite('groups', () => {
       metadata: 'note',
       leaderEpoch: -1,
       commitTimestamp: document.offsets[0].commitTimestamp,
+    })
+    assert.deepEqual(document.partitions[1], {
+      topic: 'orders',
+      partition: 1,
+      committedOffset: 5,
       logStartOffset: 3,
       endOffset: 20,
       lagRecords: 15,
       lagMs: 61_000,
     })
+  })
+
+  test('tells who has which partition, with nothing committed there or the partition gone', async () => {
+    const { fill, run, fileSystem } = logAndCommands()
+    const owned = { topic: 'orders', partitions: [0, 1] }
+    const member = {
+      memberId: 'm1',
+      groupInstanceId: 'i1',
+      clientId: 'shop',
+      clientHost: '/127.0.0.1',
+      rebalanceTimeoutMs: 1,
+      sessionTimeoutMs: 1,
+      subscription: undefined,
+      assignment: { partitions: [owned], userData: null },
+    }
+    const value = encodeGroupMetadata({
+      protocolType: 'consumer',
+      generation: 3,
+      protocol: 'range',
+      leader: 'm1',
+      currentStateTimestamp: 1,
+      members: [member],
+    })
+    await fill({ topics: { o: { value: 'bytes' }, orders: { partitions: 3 } } }, async (log) => {
+      for (const [partition, topic] of [
+        [1, 'orders'],
+        [2, 'orders'],
+        [0, 'old'],
+      ] as const) {
+        const committed = { offset: 0, metadata: '', leaderEpoch: -1, commitTimestamp: 1 }
+        const key = encodeOffsetKey('g', topic, partition).toString()
+        await log.produce('o', { key, value: encodeOffsetValue(committed) })
+      }
+      await log.produce('o', { key: encodeGroupKey('g').toString(), value })
+    })
+    await fileSystem.rename('/data/o-0', '/data/__consumer_offsets-0')
+    await fileSystem.unlink('/data/brokerless.json')
+    assert.equal(
+      (await run(['groups', 'g'])).stdout,
+      [
+        'GROUP       g',
+        'STATE       Stable',
+        'PROTOCOL    consumer',
+        'ASSIGNOR    range',
+        'GENERATION  3',
+        'LAG         0 (0 ms)',
+        '',
+        'MEMBER  INSTANCE  CLIENT  HOST        ASSIGNED',
+        'm1      i1        shop    /127.0.0.1  orders:0,1',
+        '',
+        'TOPIC   PARTITION  OFFSET  END  LAG  BEHIND  OWNER  METADATA',
+        'orders          0       -    0    -       -  m1',
+        'orders          1       0    0    0    0 ms  m1',
+        'orders          2       0    0    0    0 ms  -',
+        'old             0       0    -    -       -  -',
+        '',
+      ].join('\n'),
+    )
   })
 
   test('says so of a group that is not there', async () => {

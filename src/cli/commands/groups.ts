@@ -1,4 +1,4 @@
-import type { GroupDescription, GroupLag, GroupMember, PartitionLag } from '../../index.ts'
+import type { GroupDescription, GroupMember, GroupOffset } from '../../index.ts'
 import { LogError } from '../../index.ts'
 import type { Command, CommandContext } from '../command.ts'
 import { EXIT_OK } from '../errors.ts'
@@ -22,7 +22,10 @@ export const groups: Command = {
   options: [DIR_OPTION],
   examples: [
     { command: 'brokerless groups --dir ./data', does: 'all groups, with their lag' },
-    { command: 'brokerless groups billing --dir ./data', does: 'one group: members, offsets, lag' },
+    {
+      command: 'brokerless groups billing --dir ./data',
+      does: 'one group: members, offsets, lag, owners',
+    },
   ],
   run,
 }
@@ -35,15 +38,16 @@ const LIST_COLUMNS: readonly Column[] = [
   { title: 'LAG', align: 'right' },
   { title: 'BEHIND', align: 'right' },
 ]
-const OFFSET_COLUMNS: readonly Column[] = [
+const PARTITION_COLUMNS: readonly Column[] = [
   { title: 'TOPIC' },
   { title: 'PARTITION', align: 'right' },
   { title: 'OFFSET', align: 'right' },
   { title: 'END', align: 'right' },
   { title: 'LAG', align: 'right' },
   { title: 'BEHIND', align: 'right' },
-  { title: 'METADATA' },
 ]
+const OWNER_COLUMN: Column = { title: 'OWNER' }
+const METADATA_COLUMN: Column = { title: 'METADATA' }
 const MEMBER_COLUMNS: readonly Column[] = [
   { title: 'MEMBER' },
   { title: 'INSTANCE' },
@@ -58,9 +62,8 @@ async function run(context: CommandContext): Promise<number> {
   const [group] = operands
   if (group !== undefined) {
     const description = await describedGroup(log, group)
-    const lag = await log.lag(group)
-    if (options.flag('json')) output.write(jsonDocument(documentOf(description, lag)))
-    else output.write(textOf(description, lag, output.columns))
+    if (options.flag('json')) output.write(jsonDocument(description))
+    else output.write(textOf(description, output.columns))
     return EXIT_OK
   }
   const summaries: Summary[] = []
@@ -83,23 +86,17 @@ interface Summary {
 }
 
 async function summaryOf(log: RawLog, group: string): Promise<Summary> {
-  const { lagRecords, lagMs } = await log.lag(group)
-  const { state, protocolType, members } = await described(log, group)
-  const partitions = (await log.committedOffsets(group)).length
-  return { group, state, protocolType, members: members.length, partitions, lagRecords, lagMs }
-}
-
-/** One group whose metadata cannot be read keeps nobody from seeing the others. */
-async function described(
-  log: RawLog,
-  group: string,
-): Promise<{ readonly state: string; readonly protocolType: string; readonly members: unknown[] }> {
   try {
-    const { state, protocolType, members } = await log.describeGroup(group)
-    return { state, protocolType, members: [...members] }
+    const { state, protocolType, members, offsets, lagRecords, lagMs } =
+      await log.describeGroup(group)
+    const counts = { members: members.length, partitions: offsets.length }
+    return { group, state, protocolType, ...counts, lagRecords, lagMs }
   } catch (error) {
     if (!(error instanceof LogError && error.code === 'DECODE_FAILED')) throw error
-    return { state: 'Unreadable', protocolType: '', members: [] }
+    // One group whose metadata cannot be read keeps nobody from seeing the others.
+    const { lagRecords, lagMs } = await log.lag(group)
+    const counts = { members: 0, partitions: (await log.committedOffsets(group)).length }
+    return { group, state: 'Unreadable', protocolType: '', ...counts, lagRecords, lagMs }
   }
 }
 
@@ -108,51 +105,26 @@ function rowOf(summary: Summary): readonly (string | number)[] {
   return [group, state, members, partitions, lagRecords, durationText(lagMs)]
 }
 
-/** Offsets with their lag, where their partition is there. */
-function documentOf(description: GroupDescription, lag: GroupLag): object {
-  const { lagRecords, lagMs } = lag
-  const offsets = description.offsets.map((offset) => {
-    const { committedOffset: _, ...figures } = lagOf(lag, offset) ?? {}
-    return { ...offset, ...figures }
-  })
-  return { ...description, offsets, lagRecords, lagMs }
-}
-
-function lagOf(
-  lag: GroupLag,
-  { topic, partition }: Pick<PartitionLag, 'topic' | 'partition'>,
-): PartitionLag | undefined {
-  return lag.partitions.find((each) => each.topic === topic && each.partition === partition)
-}
-
-function textOf(description: GroupDescription, lag: GroupLag, columns: number | undefined): string {
-  const { group, state, protocolType, generation, protocol, members, offsets } = description
+function textOf(description: GroupDescription, columns: number | undefined): string {
+  const { group, state, protocolType, generation, protocol, members, lagRecords, lagMs } =
+    description
   const fields = formatFields([
     ['GROUP', group],
     ['STATE', state],
     ...(protocolType === '' ? [] : [['PROTOCOL', protocolType] as const]),
     ...(protocol === null ? [] : [['ASSIGNOR', protocol] as const]),
     ...(generation < 0 ? [] : [['GENERATION', generation] as const]),
-    ['LAG', `${lag.lagRecords} (${durationText(lag.lagMs)})`],
+    ['LAG', `${lagRecords} (${durationText(lagMs)})`],
   ])
   const parts = [fields]
   if (members.length > 0) {
     parts.push(formatTable(MEMBER_COLUMNS, members.map(memberRow), columns))
   }
-  if (offsets.length > 0) {
-    const rows = offsets.map((offset) => {
-      const { endOffset, lagRecords, lagMs } = lagOf(lag, offset) ?? {}
-      return [
-        offset.topic,
-        offset.partition,
-        offset.offset,
-        endOffset ?? '-',
-        lagRecords ?? '-',
-        lagMs === undefined ? '-' : durationText(lagMs),
-        offset.metadata,
-      ]
-    })
-    parts.push(formatTable(OFFSET_COLUMNS, rows, columns))
+  const rows = partitionRows(description)
+  if (rows.length > 0) {
+    const owner = members.length > 0 ? [OWNER_COLUMN] : []
+    const titles = [...PARTITION_COLUMNS, ...owner, METADATA_COLUMN]
+    parts.push(formatTable(titles, rows, columns))
   }
   return parts.join('\n')
 }
@@ -161,4 +133,26 @@ function memberRow(member: GroupMember): readonly string[] {
   const { memberId, groupInstanceId, clientId, clientHost, assignment } = member
   const assigned = assignment?.partitions.map(({ topic, partitions }) => `${topic}:${partitions}`)
   return [memberId, groupInstanceId ?? '', clientId, clientHost, assigned?.join(' ') ?? '']
+}
+
+/** Partitions with their owner, where there are any owners; then what is committed for partitions that are not there. */
+function partitionRows({ members, offsets, partitions }: GroupDescription): (string | number)[][] {
+  const committed = new Map(offsets.map((offset) => [nameOf(offset), offset]))
+  const rows = partitions.map((each) => {
+    const { topic, partition, endOffset, lagRecords, lagMs, owner } = each
+    const { offset = '-', metadata = '' } = committed.get(nameOf(each)) ?? {}
+    committed.delete(nameOf(each))
+    const behind = lagMs === undefined ? '-' : durationText(lagMs)
+    const figures = [topic, partition, offset, endOffset, lagRecords ?? '-', behind]
+    return members.length > 0 ? [...figures, owner ?? '-', metadata] : [...figures, metadata]
+  })
+  for (const { topic, partition, offset, metadata } of committed.values()) {
+    const figures = [topic, partition, offset, '-', '-', '-']
+    rows.push(members.length > 0 ? [...figures, '-', metadata] : [...figures, metadata])
+  }
+  return rows
+}
+
+function nameOf({ topic, partition }: Pick<GroupOffset, 'topic' | 'partition'>): string {
+  return `${topic}-${partition}`
 }
