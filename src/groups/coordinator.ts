@@ -185,8 +185,8 @@ export class GroupCoordinator {
     this.#timer = undefined
     const lateMs = this.#options.clock.now() - this.#timerDueMs
     this.#tellPace()
-    // Early: the clock was set back, and what it said before is as far ahead.
-    if (Math.abs(lateMs) >= WATCH_MS) this.#allow(lateMs)
+    // Early: the clock was set back. Who was at work then has all the time again, as nobody knows who was not.
+    if (Math.abs(lateMs) >= WATCH_MS) this.#allow(Math.max(lateMs, 0))
     if (lateMs >= WATCH_MS) this.#options.stood(lateMs)
     this.#take({ type: 'tick' })
   }

@@ -169,7 +169,7 @@ class GroupChange {
     this.#effects.push({ type: 'lose', memberId, partitions: [...owned.values()], reason })
   }
 
-  /** Nobody has more time than from now on: it may have begun after the loop stood still, and before that was seen. */
+  /** Nobody has more time than from now on: it may have begun after the loop stood still, and before that was seen, or by a clock that was set back. */
   #allow(durationMs: number, now: number): void {
     for (const [memberId, member] of this.#members) {
       const { busySinceMs, awayUntilMs, sessionTimeoutMs } = member

@@ -65,7 +65,7 @@ export type GroupEvent =
     }
   /** All topics that there are, internal ones left out. */
   | { readonly type: 'topics'; readonly partitionCounts: ReadonlyMap<string, number> }
-  /** The event loop stood still for so long: nobody could have asked for more, or come back. Below 0: the clock was set back. */
+  /** The event loop stood still for so long: nobody could have asked for more, or come back. 0: the clock was set back. */
   | { readonly type: 'stood'; readonly durationMs: number }
   /** Time has passed. */
   | { readonly type: 'tick' }
