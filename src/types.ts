@@ -326,3 +326,36 @@ export interface RecoveryReport {
   /** What could not be written (the disk is full) and holds in memory until it can. */
   readonly inMemory: readonly string[]
 }
+
+export interface TopicPartitions {
+  readonly topic: string
+  readonly partitions: readonly number[]
+}
+
+/** A member of a group, as an assignor sees it. */
+export interface AssignorMember {
+  readonly memberId: string
+  /** Of a static member; else null. */
+  readonly groupInstanceId: string | null
+  /** What it is subscribed to; topics that do not exist are passed over. */
+  readonly topics: readonly string[]
+  /** What it has now; no partition is another member's as well. */
+  readonly ownedPartitions: readonly TopicPartitions[]
+}
+
+export interface AssignmentInput {
+  readonly members: readonly AssignorMember[]
+  /** Number of partitions of each topic that exists. */
+  readonly partitionCounts: ReadonlyMap<string, number>
+}
+
+/** By member id; every member has an entry. Topics stand in the order of their names, partitions rise. */
+export type Assignment = ReadonlyMap<string, readonly TopicPartitions[]>
+
+/** Decides which member of a group reads which partitions. */
+export interface Assignor {
+  /** As it is stored with the group; Kafka's names for Kafka's. */
+  readonly name: string
+  /** Pure: the same input gives the same answer, in whatever order the members stand. */
+  assign(input: AssignmentInput): Assignment
+}

@@ -1,5 +1,7 @@
 /** Public data shapes of consumer groups and their committed offsets. */
-import type { Durability, TopicPartition } from '../types.ts'
+import type { Durability, TopicPartition, TopicPartitions } from '../types.ts'
+
+export type { TopicPartitions } from '../types.ts'
 
 /** What a group commits for one partition. */
 export interface OffsetCommit extends TopicPartition {
@@ -34,11 +36,6 @@ export interface CommitAcknowledgement {
  * `Stable`: members with their assignments; also a group that is known by what is stored of its members. `Dead`: nothing is known of it.
  */
 export type GroupState = 'Empty' | 'PreparingRebalance' | 'CompletingRebalance' | 'Stable' | 'Dead'
-
-export interface TopicPartitions {
-  readonly topic: string
-  readonly partitions: readonly number[]
-}
 
 /** What a member told the group when it joined. */
 export interface MemberSubscription {

@@ -67,6 +67,11 @@ class DecodingRecord implements LogRecord<Key, unknown> {
     this.#decoded = UNDECODED
   }
 
+  /** Of nearly all records, which have no field of their own for it: see `setDeliveryCount`. */
+  get deliveryCount(): number {
+    return 1
+  }
+
   #decodedOnce(): unknown {
     if (this.#decoded === UNDECODED) this.#decoded = this.#decode()
     return this.#decoded
@@ -88,7 +93,7 @@ class DecodingRecord implements LogRecord<Key, unknown> {
 
   detach(): DecodingRecord {
     const start = this.#valueStart
-    return new DecodingRecord(
+    const copy = new DecodingRecord(
       this.topic,
       this.partition,
       this.offset,
@@ -100,6 +105,8 @@ class DecodingRecord implements LogRecord<Key, unknown> {
       0,
       this.#valueLength,
     )
+    if (this.deliveryCount !== 1) setDeliveryCount(copy, this.deliveryCount)
+    return copy
   }
 
   /** `console.log` would show an accessor as `[Getter]`; a value that cannot be decoded is shown as its error. */
@@ -145,9 +152,14 @@ class BytesRecord implements LogRecord<Key, Buffer> {
     this.headers = headers
   }
 
+  /** Of nearly all records, which have no field of their own for it: see `setDeliveryCount`. */
+  get deliveryCount(): number {
+    return 1
+  }
+
   detach(): BytesRecord {
     const { topic, partition, offset, timestamp, key, value, headers } = this
-    return new BytesRecord(
+    const copy = new BytesRecord(
       topic,
       partition,
       offset,
@@ -156,11 +168,22 @@ class BytesRecord implements LogRecord<Key, Buffer> {
       value === null ? null : ownBytes(value),
       ownHeaders(headers),
     )
+    if (this.deliveryCount !== 1) setDeliveryCount(copy, this.deliveryCount)
+    return copy
   }
 
   [inspect.custom](depth: number, options: object): string {
     return `LogRecord ${inspect({ ...this }, { ...options, depth })}`
   }
+}
+
+/** A record that a consumer's group is handed again. Those that it is handed for the first time are left as they are, and cost nothing. */
+export function setDeliveryCount(record: object, deliveryCount: number): void {
+  Object.defineProperty(record, 'deliveryCount', {
+    value: deliveryCount,
+    enumerable: true,
+    configurable: true,
+  })
 }
 
 const NO_BYTES = new ArrayBuffer(0)

@@ -19,6 +19,12 @@ export interface RecordPage {
   readonly nextOffset: number
 }
 
+/** A page that was read. */
+export interface ReadPage extends RecordPage {
+  /** What it takes in memory, in bytes: of the page as it is stored, or of what it decompressed to, whichever is more. */
+  readonly heldBytes: number
+}
+
 /**
  * Decodes the records of one page. A batch that cannot be read ends it: the records before the batch are given, and the
  * read that begins with the batch throws. Call `advance` until it answers true, and `inflate` each time it does not.
@@ -26,7 +32,7 @@ export interface RecordPage {
  * Compressed batches count as what they decompress to: with the one that comes to `maxBytes` the page ends. One that is much
  * larger by itself, or of which only some records are wanted, is kept decompressed, and given in pieces.
  */
-export class PageDecoder implements RecordPage {
+export class PageDecoder implements ReadPage {
   nextOffset: number
   readonly #log: PartitionLog
   readonly #page: Page
@@ -52,6 +58,10 @@ export class PageDecoder implements RecordPage {
 
   get records(): LogRecord[] {
     return this.#collector.records
+  }
+
+  get heldBytes(): number {
+    return Math.max(this.pageBytes, this.#inflatedBytes)
   }
 
   /** Of the page, as it is stored. */

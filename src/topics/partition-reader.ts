@@ -2,7 +2,7 @@ import { LogError, OffsetOutOfRangeError } from '../errors.ts'
 import type { Page, PageRequest } from '../storage/page.ts'
 import type { PartitionLog } from '../storage/partition-log.ts'
 import { nextTurn, turnIsLong } from '../util/turn.ts'
-import type { RecordPage } from './page-decoder.ts'
+import type { ReadPage, RecordPage } from './page-decoder.ts'
 import { PageDecoder } from './page-decoder.ts'
 import type { Topic } from './topic.ts'
 
@@ -16,7 +16,7 @@ export function readRecords(
   topic: Topic,
   log: PartitionLog,
   request: PageRequest,
-): RecordPage | Promise<RecordPage> {
+): ReadPage | Promise<ReadPage> {
   try {
     const page = readPage(log, request)
     if (page instanceof Promise) return readOn(topic, log, request, page)
@@ -40,7 +40,7 @@ async function readOn(
   log: PartitionLog,
   first: PageRequest,
   begun: Promise<Page> | PageDecoder,
-): Promise<RecordPage> {
+): Promise<ReadPage> {
   let request = first
   let reading: Promise<Page> | Page | PageDecoder = begun
   try {

@@ -1,32 +1,8 @@
 /** Who of a group reads which partitions: what an assignor is given and answers, and what all of them need. */
+import type { Assignment, AssignorMember, TopicPartitions } from '../../types.ts'
 import { compare } from '../../util/compare.ts'
-import type { TopicPartitions } from '../types.ts'
 
-export interface AssignorMember {
-  readonly memberId: string
-  /** Of a static member; else null. */
-  readonly groupInstanceId: string | null
-  /** What it is subscribed to; topics that do not exist are passed over. */
-  readonly topics: readonly string[]
-  /** What it has now; no partition is another member's as well. */
-  readonly ownedPartitions: readonly TopicPartitions[]
-}
-
-export interface AssignmentInput {
-  readonly members: readonly AssignorMember[]
-  /** Number of partitions of each topic that exists. */
-  readonly partitionCounts: ReadonlyMap<string, number>
-}
-
-/** By member id; every member has an entry. Topics stand in the order of their names, partitions rise. */
-export type Assignment = ReadonlyMap<string, readonly TopicPartitions[]>
-
-export interface Assignor {
-  /** As it is stored with the group; Kafka's names for Kafka's. */
-  readonly name: string
-  /** Pure: the same input gives the same answer, in whatever order the members stand. */
-  assign(input: AssignmentInput): Assignment
-}
+export type { Assignment, AssignmentInput, Assignor, AssignorMember } from '../../types.ts'
 
 /** Kafka's order of members (`MemberInfo.compareTo`): static ones first, by instance id; then the others by member id. */
 export function sortMembers(members: readonly AssignorMember[]): AssignorMember[] {
