@@ -17,9 +17,16 @@ export {
 export {
   type BackgroundFailure,
   type CommitAcknowledgement,
+  type CommittableRecord,
   type CommittedOffset,
   type CommittedSignal,
+  type ConsumedOf,
+  type ConsumedPage,
+  type ConsumedRecord,
+  type Consumer,
+  type ConsumerLag,
   type ConsumerMetrics,
+  type ConsumerPartitionLag,
   type ConsumerSignal,
   type DeadLetteredSignal,
   type DescribedPartition,
@@ -44,18 +51,25 @@ export {
   type RebalancedSignal,
   type ResetTo,
   type RetriedSignal,
+  type SubscribedTo,
   type TopicAlteration,
   type TopicMetrics,
 } from './log.ts'
 export type {
+  AssignorName,
   CommitOptions,
   CompactOptions,
+  ConsumerCloseOptions,
+  ConsumerFrom,
+  ConsumerOptions,
   FetchOptions,
   LogOptions,
   OnCorrupt,
+  PartitionsCallback,
   ProduceOptions,
   ReadFrom,
   ReadOptions,
+  SeekTo,
 } from './options.ts'
 export { nodeFileSystem } from './storage/file-system.ts'
 export type { FetchResult } from './topics/fetcher.ts'
@@ -76,6 +90,10 @@ export type {
 } from './topics/topic-types.ts'
 export type {
   Acknowledgement,
+  Assignment,
+  AssignmentInput,
+  Assignor,
+  AssignorMember,
   BatchAcknowledgement,
   CleanupPolicy,
   Clock,
@@ -108,5 +126,6 @@ export type {
   TopicConfig,
   TopicDescription,
   TopicPartition,
+  TopicPartitions,
 } from './types.ts'
 export { systemClock } from './util/clock.ts'

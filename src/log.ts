@@ -46,6 +46,14 @@ import type {
 } from './types.ts'
 
 export type {
+  CommittableRecord,
+  Consumer,
+  ConsumerLag,
+  ConsumerPartitionLag,
+} from './groups/consumer/consumer.ts'
+export type { ConsumedPage } from './groups/consumer/iterators.ts'
+export type { ConsumedRecord } from './groups/consumer/page-source.ts'
+export type {
   CommittedSignal,
   ConsumerSignal,
   DeadLetteredSignal,
@@ -72,6 +80,7 @@ export type {
   PartitionLag,
   ResetTo,
 } from './groups/types.ts'
+export type { ConsumedOf, SubscribedTo } from './log/group-calls.ts'
 export type { BackgroundFailure } from './log/log-core.ts'
 export type { LogEvents } from './log/log-events.ts'
 export type { GroupMetrics, LogMetrics, TopicMetrics } from './log/metrics.ts'

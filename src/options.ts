@@ -5,6 +5,22 @@ export { resolveCommitOptions } from './options/commit-options.ts'
 export type { CompactOptions, ResolvedCompactOptions } from './options/compact-options.ts'
 export { resolveCompactOptions } from './options/compact-options.ts'
 export { COMPRESSION_TYPES, OWN_LEVEL } from './options/compression-options.ts'
+export type {
+  AssignorName,
+  ConsumerCloseOptions,
+  ConsumerFrom,
+  ConsumerOptions,
+  PartitionsCallback,
+  ResolvedConsumerFrom,
+  ResolvedConsumerOptions,
+  ResolvedSeekTo,
+  SeekTo,
+} from './options/consumer-options.ts'
+export {
+  resolveConsumerOptions,
+  resolveDrainMs,
+  resolveSeekTo,
+} from './options/consumer-options.ts'
 export type { FetchOptions, ResolvedFetchOptions } from './options/fetch-options.ts'
 export { resolveFetchOptions } from './options/fetch-options.ts'
 export type { LogOptions, ResolvedLogOptions } from './options/log-options.ts'

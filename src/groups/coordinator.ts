@@ -27,6 +27,11 @@ export interface MemberListener {
   lost(partitions: readonly TopicPartition[], reason: LostReason): void
   /** The assignor has failed: nothing was assigned anew. */
   failed(error: Error): void
+  /**
+   * Its pace is about to be looked at: it may set `busySinceMs` of its membership to when there was the last sign of it. The event loop stood
+   * still for so long since the last look.
+   */
+  looked?(stoodMs: number): void
 }
 
 /** Given by the group to who has joined. */
@@ -188,6 +193,9 @@ export class GroupCoordinator {
     // Early: the clock was set back. Who was at work then has all the time again, as nobody knows who was not.
     if (Math.abs(lateMs) >= WATCH_MS) this.#allow(Math.max(lateMs, 0))
     if (lateMs >= WATCH_MS) this.#options.stood(lateMs)
+    const stoodMs = lateMs >= WATCH_MS ? lateMs : 0
+    for (const { listener } of [...this.#members.values()]) listener.looked?.(stoodMs)
+    this.#tellPace()
     this.#take({ type: 'tick' })
   }
 

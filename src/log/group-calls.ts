@@ -1,4 +1,6 @@
 import { EventEmitter } from 'node:events'
+import type { Consumer } from '../groups/consumer/consumer.ts'
+import type { ConsumedRecord } from '../groups/consumer/page-source.ts'
 import type {
   CommitAcknowledgement,
   GroupDescription,
@@ -7,12 +9,25 @@ import type {
   OffsetCommit,
   ResetTo,
 } from '../groups/types.ts'
-import type { CommitOptions } from '../options.ts'
+import type { CommitOptions, ConsumerOptions } from '../options.ts'
 import { resolveCommitOptions } from '../options.ts'
-import type { AnyTopics, TopicName } from '../topics/topic-types.ts'
+import type { AnyTopics, ReadKeyOf, TopicName, ValueOf } from '../topics/topic-types.ts'
 import type { TopicPartition } from '../types.ts'
 import type { LogEvents } from './log-events.ts'
 import type { Session } from './session.ts'
+
+/** The topics of a subscription: those that it names, or all of them where there is a pattern in it. */
+export type SubscribedTo<T extends object, S extends readonly (string | RegExp)[]> = [
+  Extract<S[number], RegExp>,
+] extends [never]
+  ? Extract<S[number], TopicName<T>>
+  : TopicName<T>
+
+/** A record of one of several topics: its `topic` tells which, and so the types of its key and value. */
+export type ConsumedOf<T extends object, N extends TopicName<T>> =
+  N extends TopicName<T>
+    ? ConsumedRecord<ReadKeyOf<T, N>, ValueOf<T, N>> & { readonly topic: N }
+    : never
 
 /** What a log does for consumer groups. */
 export class GroupCalls<T extends object = AnyTopics> extends EventEmitter<LogEvents> {
@@ -21,6 +36,19 @@ export class GroupCalls<T extends object = AnyTopics> extends EventEmitter<LogEv
   constructor(session: Session) {
     super()
     this.#session = session
+  }
+
+  /**
+   * A consumer of topics, by name or by pattern, as a member of a group: see `Consumer`. It joins the group when something is first asked of
+   * it. Throws `UNKNOWN_TOPIC`, and a `TypeError` where the group is at work with another assignor.
+   */
+  consumer<const S extends readonly (TopicName<T> | RegExp)[]>(
+    options: ConsumerOptions<TopicName<T>> & { readonly topics: S },
+  ): Consumer<ConsumedOf<T, SubscribedTo<T, S>>> {
+    this.#session.requireWritable()
+    return this.#session.core.consumers.consumer(options) as unknown as Consumer<
+      ConsumedOf<T, SubscribedTo<T, S>>
+    >
   }
 
   /** Commits the next offset to be read, of one or many partitions: all or none. */

@@ -18,6 +18,7 @@ import type { ResetRange } from '../groups/reset.ts'
 import { planReset } from '../groups/reset.ts'
 import type {
   CommitAcknowledgement,
+  CommittedOffset,
   GroupDescription,
   GroupLag,
   GroupOffset,
@@ -151,6 +152,12 @@ export class GroupOffsets {
   async committed(group: string): Promise<GroupOffset[]> {
     checkGroupName(group)
     return (await this.#current())?.offsetsOf(group) ?? []
+  }
+
+  /** What a group has committed for a partition; for a log that is written to, where all of it is in memory. */
+  committedFor(group: string, { topic, partition }: TopicPartition): CommittedOffset | undefined {
+    if (this.#unreadable !== undefined) throw this.#unreadable
+    return this.#store?.committed(group, topic, partition)
   }
 
   async groups(): Promise<string[]> {

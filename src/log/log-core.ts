@@ -22,6 +22,7 @@ import { asError, isDiskFull } from '../util/error-code.ts'
 import { nextTurn, turnIsLong } from '../util/turn.ts'
 import { Background } from './background.ts'
 import { Compaction } from './compaction.ts'
+import { ConsumerGroups } from './consumer-groups.ts'
 import type { DataDirectory } from './data-directory.ts'
 import { GroupOffsets } from './group-offsets.ts'
 import { LogStarts } from './log-starts.ts'
@@ -56,6 +57,7 @@ export class LogCore {
   readonly clock: Clock
   readonly topics: TopicRegistry
   readonly groups: GroupOffsets
+  readonly consumers: ConsumerGroups
   readonly compaction: Compaction
   readonly signals: LogSignals
   readonly environment: StorageEnvironment
@@ -124,6 +126,13 @@ export class LogCore {
       topics: this.topics,
       clock,
       readOnly: options.readOnly,
+      failed: (error) => this.#failedBehind(error),
+    })
+    this.consumers = new ConsumerGroups({
+      topics: this.topics,
+      offsets: this.groups,
+      signals: this.signals,
+      clock,
       failed: (error) => this.#failedBehind(error),
     })
     this.compaction = new Compaction({

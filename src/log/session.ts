@@ -38,6 +38,8 @@ export class Session {
   }
 
   async #close(): Promise<void> {
+    // First, so that they commit what is done.
+    await this.core.consumers.close()
     while (this.#underWay.size > 0) await Promise.allSettled(this.#underWay)
     await this.core.close()
   }

@@ -70,6 +70,8 @@ export class TopicRegistry {
   readonly #deletingPartitions = new Set<string>()
   readonly #forget: RegistryOptions['forget']
   #store: TopicStore
+  /** Told when topics have come or gone, or have got more partitions. It must not throw. */
+  onTopics: (() => void) | undefined
 
   constructor(options: RegistryOptions) {
     this.#environment = options.environment
@@ -189,6 +191,7 @@ export class TopicRegistry {
     this.#topics.delete(topic.name)
     this.#declared.delete(topic.name)
     topic.leave('deleted')
+    this.onTopics?.()
     for (const partition of topic.partitions) this.#deletingPartitions.add(partition.name)
     await Promise.allSettled(topic.partitions.map((partition) => partition.close()))
   }
@@ -274,6 +277,7 @@ export class TopicRegistry {
     const open = this.#topics.get(topic.name)
     if (open === undefined) this.#add(topic, partitions)
     else open.add(partitions)
+    this.onTopics?.()
   }
 
   async #openRange(topic: StoredTopic, from: number, state: OpenState): Promise<PartitionLog[]> {

@@ -1,0 +1,173 @@
+import type { PartitionLog } from '../../storage/partition-log.ts'
+import type { Topic } from '../../topics/topic.ts'
+import type { TopicPartition } from '../../types.ts'
+import type { OffsetCommit } from '../types.ts'
+import type { HeldPage } from './held-page.ts'
+import type { FinishedRange } from './run/finished-ranges.ts'
+import { decodeFinished, encodeFinished } from './run/finished-ranges.ts'
+
+export type CommitMetadata = () => string | undefined
+
+/** Where a claim begins, and what was committed there beside the offset. */
+export interface ClaimStart {
+  readonly position: number
+  readonly metadata: string
+}
+
+/**
+ * A partition that is a consumer's own: where it is read on, what of it is in hand, how far it is done, and what is committed of it.
+ *
+ * `done` is the next offset to be committed: everything below it was finished, or is no record. It rises with what is finished, passes over
+ * what has no records (`pass`), and goes elsewhere with a `seek` alone.
+ */
+export class Claim implements TopicPartition {
+  readonly topic: string
+  readonly partition: number
+  readonly name: string
+  readonly of: Topic
+  readonly log: PartitionLog
+  /** Where it is read on. */
+  position: number
+  /** Counts what makes a read that is under way stale. */
+  moves = 0
+  done: number
+  /** Counts changes of `done` and of what is finished above it. */
+  changes = 0
+  /** Of `changes`, what is committed. */
+  settled = 0
+  isPaused = false
+  /** `onAssigned` has ended. */
+  isBegun = false
+  /** It is to be handed back. */
+  isRevoking = false
+  /** Something was taken back of what is in hand: when all of that is down it is read again from `done`. */
+  isToRewind = false
+  readonly pages: Set<HeldPage> = new Set()
+  /** Called when nothing of it is in hand any more. */
+  released: (() => void) | undefined
+  #metadata: CommitMetadata | undefined
+  /** Finished above `done`: not handed out again. */
+  #finishedAbove: readonly FinishedRange[]
+  /** Read, and without records: to be passed over when all below it is done. */
+  #gapStart = -1
+  #gapEnd = -1
+
+  constructor(of: Topic, log: PartitionLog, { position, metadata }: ClaimStart) {
+    this.of = of
+    this.log = log
+    this.topic = log.topic
+    this.partition = log.partition
+    this.name = log.name
+    this.position = position
+    this.done = position
+    this.#finishedAbove = decodeFinished(position, metadata)
+  }
+
+  get isDirty(): boolean {
+    return this.changes !== this.settled
+  }
+
+  get isReadable(): boolean {
+    if (!this.isBegun || this.isPaused || this.isRevoking || this.isToRewind) return false
+    if (this.of.gone !== undefined || this.position >= this.log.highWatermark) return false
+    for (const page of this.pages) if (!page.mayHaveMore) return false
+    return true
+  }
+
+  /** All below `offset` is done; `metadata` gives what is done above it. */
+  advance(offset: number, metadata: CommitMetadata | undefined): void {
+    if (offset < this.done || (offset === this.done && metadata === this.#metadata)) return
+    this.done = offset
+    this.#metadata = metadata
+    this.changes += 1
+    if (this.done >= this.#gapStart && this.done < this.#gapEnd) this.done = this.#gapEnd
+  }
+
+  /** [start, end) was read, or is not there any more, and gave nothing to hand out. */
+  pass(start: number, end: number): void {
+    if (end <= start) return
+    if (this.done >= start) this.advance(Math.max(end, this.done), this.#metadata)
+    else {
+      this.#gapStart = this.#gapEnd === start ? this.#gapStart : start
+      this.#gapEnd = end
+    }
+  }
+
+  /** Where a page begins that was read from this offset: what was passed over right before it is part of it. */
+  startOf(offset: number): number {
+    return this.#gapEnd === offset ? this.#gapStart : offset
+  }
+
+  isFinished(offset: number): boolean {
+    return this.#finishedAbove.some(({ start, end }) => offset >= start && offset < end)
+  }
+
+  get hasFinishedAbove(): boolean {
+    return this.#finishedAbove.length > 0
+  }
+
+  /** Nothing more of what is in hand is to be begun; what is left of it is read again. */
+  withdraw(): void {
+    if (this.pages.size === 0) return
+    this.isToRewind = true
+    this.moves += 1
+    for (const page of [...this.pages]) page.withdraw()
+  }
+
+  /** It is read again from where it is done. */
+  rewind(): void {
+    this.isToRewind = false
+    this.moves += 1
+    this.#finishedAbove = decodeFinished(this.done, this.#metadataAt(this.done) ?? '')
+    this.#metadata = undefined
+    this.position = this.done
+    this.#gapStart = -1
+    this.#gapEnd = -1
+  }
+
+  /** It is read from another offset on; what is in hand of it says nothing of that. */
+  seek(offset: number): void {
+    for (const page of this.pages) page.isStale = true
+    this.done = offset
+    this.#metadata = undefined
+    this.#finishedAbove = []
+    this.changes += 1
+    if (this.pages.size > 0) this.withdraw()
+    else this.rewind()
+  }
+
+  /** Not its own any more. */
+  lose(): void {
+    this.moves += 1
+    this.isRevoking = true
+    for (const page of [...this.pages]) page.lose()
+  }
+
+  /** What is to be committed of it. */
+  toCommit(): OffsetCommit {
+    const { topic, partition, done: offset } = this
+    const metadata = this.#metadataAt(offset)
+    return metadata === undefined
+      ? { topic, partition, offset }
+      : { topic, partition, offset, metadata }
+  }
+
+  /** What the ways to consume know to be finished, and what was known before of what is not read yet. */
+  #metadataAt(offset: number): string | undefined {
+    const metadata = this.#metadata?.()
+    const unread = this.#finishedAbove.filter(({ start }) => start >= this.position)
+    if (unread.length === 0) return metadata
+    return encodeFinished(offset, [...decodeFinished(offset, metadata ?? ''), ...unread])
+  }
+
+  /** The offset that is handed out next, as far as it is known. */
+  get nextToHandOut(): number {
+    if (this.isToRewind) return this.done
+    for (const page of this.pages) {
+      if (page.begun > 0 && page.begun < page.records.length) {
+        return page.records[page.begun]?.offset ?? page.nextOffset
+      }
+    }
+    return this.position
+  }
+}

@@ -1,0 +1,400 @@
+/**
+ * A consumer as a member of its group: it joins, takes on what is assigned to it, commits, and hands back.
+ *
+ * Hand-over. A partition goes from one member to the next in these steps:
+ *
+ *   1. nothing more of it is handed out, and what is in hand of it is withdrawn
+ *   2. what was begun of it ends, and is put down
+ *   3. what is done is committed, where the consumer commits by itself
+ *   4. `onRevoked` has ended
+ *   5. the group is told; it gives the partition to its next owner, which begins at what is committed
+ *
+ * So a record is in the hands of one member at a time. The commit point is the append of step 3 (see `OffsetStore.commit`): a kill before it leaves
+ * the commit before, and what was done since is handed out again; a kill after it leaves nothing to be done again, as members live no longer
+ * than their process. A commit that fails does not keep the partition: it is told, and the next owner is handed again what was not committed.
+ *
+ * A member that was taken for dead leaves out all of these steps: the next owner begins at the last commit, and the member's own commits are
+ * refused from then on (`FENCED`), those under way at that moment aside, which were sent before and are appended before any of the next owner's.
+ * It joins again when it asks for more.
+ */
+import { randomUUID } from 'node:crypto'
+import { LogError } from '../../errors.ts'
+import type { ResolvedConsumerOptions } from '../../options.ts'
+import type { ReadPage } from '../../topics/page-decoder.ts'
+import type { TopicPartition } from '../../types.ts'
+import { asError } from '../../util/error-code.ts'
+import { Mutex } from '../../util/mutex.ts'
+import type { Joining, MemberListener, Membership } from '../coordinator.ts'
+import type { LostReason } from '../group-state.ts'
+import type { OffsetCommit } from '../types.ts'
+import { AssignedReader } from './assigned-reader.ts'
+import { Claim } from './claim.ts'
+import { Commits } from './commits.ts'
+import type { GroupAccess, TopicFollower } from './group-access.ts'
+import type { HeldPage } from './held-page.ts'
+import { Holdings } from './holdings.ts'
+import type { PageSource } from './page-source.ts'
+import type { ConsumerSignals } from './signals.ts'
+import { startOf } from './start.ts'
+
+export class ConsumerMember implements MemberListener, TopicFollower, PageSource<unknown, unknown> {
+  readonly reader: AssignedReader
+  readonly commits: Commits
+  readonly holdings: Holdings
+  /** By `<topic>-<partition>`: what was assigned to it, has begun, and is there. */
+  readonly claims: Map<string, Claim> = new Map()
+  readonly #access: GroupAccess
+  readonly #options: ResolvedConsumerOptions
+  readonly #signals: ConsumerSignals
+  readonly #takes = new Mutex()
+  /** Callbacks, one after another. */
+  readonly #changes = new Mutex()
+  /** What was assigned to it and is not handed back. */
+  readonly #owned = new Map<string, TopicPartition>()
+  #membership: Membership | undefined
+  /** Counts memberships: what was begun in one is not to go on in the next. */
+  #life = 0
+  /** What the next `take` rejects with. */
+  #failure: unknown
+  #hasFailed = false
+  /** What was done, or in hand, and not committed when it was lost; to be told by the next commit. */
+  #lostNames: string[] = []
+  #isClosing = false
+
+  constructor(access: GroupAccess, options: ResolvedConsumerOptions, signals: ConsumerSignals) {
+    this.#access = access
+    this.#options = options
+    this.#signals = signals
+    this.reader = new AssignedReader(options)
+    this.commits = new Commits({
+      clock: access.clock,
+      autoCommit: options.autoCommit,
+      autoCommitIntervalMs: options.autoCommitIntervalMs,
+      settle: () => this.holdings.settle(),
+      write: (commits) => this.#write(commits),
+      failed: (error) => access.failed(error),
+    })
+    this.holdings = new Holdings({
+      clock: access.clock,
+      readAheadBytes: options.readAheadBytes,
+      reader: this.reader,
+      commits: this.commits,
+      deliveries: access.deliveries,
+      emptied: () => this.#idle(),
+    })
+  }
+
+  // ----------------------------------------------------------------------------------- reading
+
+  take(): Promise<HeldPage | undefined> {
+    return this.#takes.run(() => this.#take())
+  }
+
+  async #take(): Promise<HeldPage | undefined> {
+    for (;;) {
+      if (this.#hasFailed) throw this.#failure
+      if (this.#isClosing) return undefined
+      const page = await this.#step()
+      if (page !== undefined) return page
+    }
+  }
+
+  /** Undefined where something else is to be done first, or waited for. */
+  async #step(): Promise<HeldPage | undefined> {
+    if (this.#membership === undefined) {
+      // Not before `onLost` has ended.
+      await this.#changes.idle()
+      if (this.#isAtWork) this.#join()
+      return undefined
+    }
+    if (!this.holdings.hasRoom) {
+      await this.holdings.changed()
+      return undefined
+    }
+    const page = await this.reader.take((claim, read) => this.#hold(claim, read))
+    if (page === undefined && this.#isAtWork) await this.reader.changed()
+    return page
+  }
+
+  get #isAtWork(): boolean {
+    return !this.#isClosing && !this.#hasFailed
+  }
+
+  /** In the same breath in which it was read. */
+  #hold(claim: Claim, read: ReadPage): HeldPage | undefined {
+    const membership = this.#membership
+    if (membership === undefined || this.#isClosing) return undefined
+    const page = this.holdings.hold(claim, read)
+    if (page === undefined) return undefined
+    this.#access.coordinator.busy(membership)
+    this.#signals.delivered(page.records.length, page.bytes)
+    return page
+  }
+
+  #idle(): void {
+    if (this.#membership !== undefined) this.#access.coordinator.idle(this.#membership)
+  }
+
+  looked(stoodMs: number): void {
+    const membership = this.#membership
+    if (membership === undefined) return
+    membership.busySinceMs = this.holdings.look(this.#access.clock.now(), stoodMs)
+  }
+
+  // --------------------------------------------------------------------------------- committing
+
+  /** Rejects with `FENCED` where what was done is not its own any more. */
+  async commit(claims?: ReadonlySet<Claim>): Promise<void> {
+    if (this.#lostNames.length > 0) {
+      const names = this.#lostNames.splice(0).join(', ')
+      throw this.#fenced(names)
+    }
+    await this.commits.commit(claims)
+  }
+
+  async #write(commits: readonly OffsetCommit[]): Promise<void> {
+    for (const { topic, partition } of commits) {
+      const name = `${topic}-${partition}`
+      const fence =
+        this.#membership === undefined
+          ? 'member'
+          : this.#access.coordinator.fenceOf(this.#membership, { topic, partition })
+      if (fence !== undefined || !this.claims.has(name)) throw this.#fenced(name)
+    }
+    await this.#access.commit(commits)
+    this.#signals.committed(commits)
+  }
+
+  #fenced(names: string): LogError {
+    const group = JSON.stringify(this.#options.group)
+    const message = `${names}: not this consumer's own any more in the group ${group}; nothing was committed`
+    return new LogError('FENCED', message)
+  }
+
+  // ---------------------------------------------------------------------------------- membership
+
+  #join(): void {
+    const { clientId, instanceId, topics, sessionTimeoutMs, maxPollIntervalMs } = this.#options
+    const joining: Joining = {
+      memberId: `${instanceId ?? clientId}-${randomUUID()}`,
+      groupInstanceId: instanceId ?? null,
+      clientId,
+      topics: this.#access.topicsOf(topics),
+      sessionTimeoutMs,
+      maxPollIntervalMs,
+    }
+    this.#life += 1
+    this.#signals.memberId = joining.memberId
+    this.#membership = this.#access.join(joining, this)
+    this.#access.follow(this)
+  }
+
+  topicsChanged(): void {
+    const membership = this.#membership
+    if (membership === undefined) return
+    for (const claim of [...this.claims.values()]) {
+      if (claim.of.gone !== undefined) this.#drop(claim)
+    }
+    const { topics } = this.#options
+    const hasPattern = topics.some((each) => typeof each !== 'string')
+    if (hasPattern) this.#access.coordinator.subscribe(membership, this.#access.topicsOf(topics))
+    // One of the same name may have been made before the group has let go the old one.
+    const missing = [...this.#owned.values()].filter((each) => this.#isMissing(each))
+    if (missing.length > 0) this.#change(this.#life, () => this.#takeOn(missing))
+  }
+
+  assigned(partitions: readonly TopicPartition[]): void {
+    const life = this.#life
+    for (const each of partitions) this.#owned.set(nameOf(each), each)
+    this.#change(life, async () => {
+      const claims = await this.#takeOn(partitions)
+      this.#signals.assigned(partitions)
+      await this.#options.onAssigned?.(partitions)
+      return claims
+    })
+  }
+
+  /** Claims are read when the change that has made them is over. */
+  #change(life: number, make: () => Promise<readonly Claim[]>): void {
+    void this.#changes.run(async () => {
+      try {
+        if (this.#life !== life || this.#isClosing) return
+        for (const claim of await make()) {
+          claim.isBegun = true
+          this.reader.look(claim)
+        }
+      } catch (error) {
+        if (this.#life === life) this.failed(error)
+      }
+    })
+  }
+
+  async #takeOn(partitions: readonly TopicPartition[]): Promise<readonly Claim[]> {
+    const life = this.#life
+    const claims: Claim[] = []
+    for (const each of partitions) {
+      if (!this.#isMissing(each)) continue
+      const topic = this.#access.findTopic(each.topic)
+      const log = topic?.partitions[each.partition]
+      if (topic === undefined || log === undefined) continue
+      const { group, from } = this.#options
+      const committed = this.#access.committed(each)
+      const isNew = this.#access.hasSeenMade(each)
+      const start = await startOf(log, { group, from, committed, isNew })
+      if (this.#life !== life || this.#isClosing) return []
+      const claim = new Claim(topic, log, start)
+      this.claims.set(claim.name, claim)
+      this.reader.add(claim)
+      // Where the next owner begins must not depend on when it comes.
+      const isBegun = committed === undefined && from.kind !== 'earliest'
+      if (isBegun && this.#options.autoCommit) claim.changes += 1
+      if (claim.isDirty) this.commits.noted(claim)
+      claims.push(claim)
+    }
+    return claims
+  }
+
+  #isMissing(partition: TopicPartition): boolean {
+    const name = nameOf(partition)
+    return this.#owned.has(name) && !this.claims.has(name)
+  }
+
+  revoked(partitions: readonly TopicPartition[]): void {
+    void this.#handBack(partitions, this.#life)
+  }
+
+  async #handBack(partitions: readonly TopicPartition[], life: number): Promise<void> {
+    const claimsOf = (): Claim[] =>
+      partitions.flatMap((each) => this.claims.get(nameOf(each)) ?? [])
+    const stop = (): Claim[] => {
+      const claims = claimsOf()
+      for (const claim of claims) {
+        claim.isRevoking = true
+        claim.withdraw()
+      }
+      return claims
+    }
+    stop()
+    // What was assigned just before may be about to begin.
+    await this.#changes.idle()
+    await Promise.all(stop().map(released))
+    await this.#changes.run(async () => {
+      if (this.#life !== life || this.#isClosing) return
+      await this.#commitOwn(new Set(claimsOf()))
+      await this.#tell(() => this.#options.onRevoked?.(partitions))
+      const membership = this.#membership
+      if (this.#life !== life || membership === undefined) return
+      this.#signals.revoked(partitions)
+      for (const claim of claimsOf()) this.#drop(claim)
+      for (const each of partitions) this.#owned.delete(nameOf(each))
+      this.#access.coordinator.handBack(membership, partitions)
+    })
+  }
+
+  lost(partitions: readonly TopicPartition[], reason: LostReason): void {
+    this.#loseAll()
+    this.#signals.lost(partitions, reason)
+    if (reason === 'replaced') {
+      const group = JSON.stringify(this.#options.group)
+      const message = `another consumer has joined the group ${group} with the instanceId ${this.#options.instanceId}`
+      this.failed(new LogError('FENCED', message))
+    }
+    void this.#changes.run(() => this.#tell(() => this.#options.onLost?.(partitions)))
+  }
+
+  /** It is no member any more. */
+  #loseAll(): void {
+    this.holdings.settle()
+    this.#life += 1
+    this.#membership = undefined
+    this.#access.unfollow(this)
+    this.#owned.clear()
+    for (const claim of [...this.claims.values()]) {
+      if (claim.isDirty || claim.pages.size > 0) this.#lostNames.push(claim.name)
+      this.#drop(claim)
+    }
+    this.reader.wake()
+  }
+
+  #drop(claim: Claim): void {
+    this.claims.delete(claim.name)
+    this.reader.remove(claim)
+    this.commits.forget(claim)
+    this.holdings.lose(claim)
+  }
+
+  /** The next `take` rejects with it; nothing more is handed out. */
+  failed(error: unknown): void {
+    if (!this.#hasFailed) this.#failure = error
+    this.#hasFailed = true
+    for (const claim of this.claims.values()) claim.withdraw()
+    this.reader.wake()
+    this.holdings.wake()
+  }
+
+  /** A commit by itself: what it comes to is told, and keeps nobody. */
+  async #commitOwn(claims?: ReadonlySet<Claim>): Promise<void> {
+    if (!this.#options.autoCommit) return
+    await this.commits.commit(claims).catch((error) => this.#access.failed(asError(error)))
+  }
+
+  async #tell(call: () => unknown): Promise<void> {
+    try {
+      await call()
+    } catch (error) {
+      this.failed(error)
+    }
+  }
+
+  // -------------------------------------------------------------------------------------- close
+
+  /** Nothing more is handed out, and what is in hand is withdrawn, in this very call. */
+  beginClose(): void {
+    this.#isClosing = true
+    for (const claim of this.claims.values()) {
+      claim.isRevoking = true
+      claim.withdraw()
+    }
+    this.reader.wake()
+    this.holdings.wake()
+  }
+
+  /** Commits what is done, where it does so by itself. */
+  async commitDone(): Promise<void> {
+    if (this.#options.autoCommit && this.#membership !== undefined) await this.commits.commit()
+  }
+
+  /** What is in hand is given up. Rejects, after it has left, with what the commit or `onRevoked` has come to. */
+  async leave(): Promise<void> {
+    const failures: unknown[] = []
+    const { life, partitions } = { life: this.#life, partitions: [...this.#owned.values()] }
+    await this.commitDone().catch((error: unknown) => failures.push(error))
+    if (this.#life === life && partitions.length > 0) {
+      try {
+        await this.#options.onRevoked?.(partitions)
+      } catch (error) {
+        failures.push(error)
+      }
+    }
+    const membership = this.#membership
+    if (this.#life === life && membership !== undefined) {
+      if (partitions.length > 0) this.#signals.revoked(partitions)
+      this.#loseAll()
+      this.#access.coordinator.leave(membership)
+    }
+    this.commits.end()
+    if (failures.length > 0) throw failures[0]
+  }
+}
+
+function nameOf({ topic, partition }: TopicPartition): string {
+  return `${topic}-${partition}`
+}
+
+/** Resolves when nothing of it is in hand any more. */
+function released(claim: Claim): Promise<void> {
+  if (claim.pages.size === 0) return Promise.resolve()
+  return new Promise((resolve) => {
+    claim.released = resolve
+  })
+}
