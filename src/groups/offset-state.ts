@@ -5,6 +5,7 @@
  * record of a transaction counts at its own offset, not at its marker's. A tombstone also drops what undecided
  * transactions hold for its key.
  */
+import type { TopicPartition } from '../types.ts'
 import { MalformedBytesError } from './byte-reader.ts'
 import type { DecodedKey } from './offset-format.ts'
 import { decodeKey, decodeOffsetValue } from './offset-format.ts'
@@ -74,6 +75,22 @@ export class OffsetState {
 
   slots(): IterableIterator<Slot> {
     return this.#slots.values()
+  }
+
+  /** A transaction that is not decided has committed for the group: for this partition, or for any. */
+  isUndecided(group: string, partition?: TopicPartition): boolean {
+    const id = partition && offsetId(group, partition.topic, partition.partition)
+    for (const transaction of this.#undecided.values()) {
+      if (id !== undefined) {
+        if (transaction.has(id)) return true
+        continue
+      }
+      for (const { key } of transaction.values()) {
+        const decoded = decodeKey(key)
+        if (decoded.kind !== 'unknown' && decoded.group === group) return true
+      }
+    }
+    return false
   }
 
   /** Takes the next record of the log. Its bytes are copied. */
@@ -168,7 +185,11 @@ export function partitionId(topic: string, partition: number): string {
 function slotId(key: Buffer, decoded: DecodedKey): string {
   if (decoded.kind === 'unknown') return `unknown ${key.toString('latin1')}`
   if (decoded.kind === 'group') return `group ${decoded.group}`
-  return `offset ${decoded.partition}/${decoded.topic}/${decoded.group}`
+  return offsetId(decoded.group, decoded.topic, decoded.partition)
+}
+
+function offsetId(group: string, topic: string, partition: number): string {
+  return `offset ${partition}/${topic}/${group}`
 }
 
 function isMalformed(slot: Slot): boolean {

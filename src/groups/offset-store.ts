@@ -13,6 +13,7 @@ import {
   decodeGroupMetadata,
   encodeGroupMetadata,
 } from './group-metadata-format.ts'
+import type { Expiry } from './offset-expiry.ts'
 import {
   encodeGroupKey,
   encodeOffsetKey,
@@ -124,9 +125,7 @@ export class OffsetStore {
 
   /** Calls for one group keep their order. */
   async storeGroup(group: string, metadata: GroupMetadata): Promise<void> {
-    const value = encodeGroupMetadata(metadata)
-    const record = { key: encodeGroupKey(group), value, timestamp: this.#clock.now() }
-    await this.#of(group).commit([record], undefined)
+    await this.#of(group).commit([this.#groupRecord(group, metadata)], undefined)
   }
 
   /** Deletes its offsets and its metadata. `UNKNOWN_GROUP` where there is none. `refuse` throws where it is not to be, when all earlier calls have ended. */
@@ -134,10 +133,7 @@ export class OffsetStore {
     await this.#change(group, (slots) => {
       refuse()
       const tombstones = [...slots.offsets.values()].flatMap((slot) => this.#tombstones(slot))
-      // Metadata goes last, so that the group is still known while any of its offsets is; and also where there is none, for to a
-      // broker that replays them the tombstones of offsets alone leave a group.
-      const key = slots.metadata?.key ?? encodeGroupKey(group)
-      return [...tombstones, { key, value: null, timestamp: this.#clock.now() }]
+      return [...tombstones, this.#groupTombstone(group, slots)]
     })
   }
 
@@ -149,11 +145,28 @@ export class OffsetStore {
   ): Promise<void> {
     await this.#change(group, (slots) => {
       refuse()
-      return partitions.flatMap(({ topic, partition }) => {
-        const slot = slots.offsets.get(partitionId(topic, partition))
-        return slot === undefined ? [] : this.#tombstones(slot)
-      })
+      return this.#offsetTombstones(slots, partitions)
     })
+  }
+
+  /** Does what `judge` says when all earlier calls have ended. A group that has gone by then is passed over. */
+  async expire(group: string, judge: () => Expiry): Promise<void> {
+    const partition = this.#of(group)
+    await partition.change(() => {
+      const slots = partition.state.group(group)
+      if (slots === undefined) return []
+      const { offsets, metadata } = judge()
+      const tombstones = this.#offsetTombstones(slots, offsets)
+      if (metadata === undefined) return tombstones
+      if (metadata === null) return [...tombstones, this.#groupTombstone(group, slots)]
+      return [...tombstones, this.#groupRecord(group, metadata)]
+    }, undefined)
+  }
+
+  /** Whether a transaction that is not decided has committed for a partition, or for any; answers for the moment of the call. */
+  undecidedOf(group: string): (partition?: TopicPartition) => boolean {
+    const { state } = this.#of(group)
+    return (partition) => state.isUndecided(group, partition)
   }
 
   /** Deletes the offsets of a topic in all groups. `durability` undefined: the level of `__consumer_offsets`. */
@@ -224,6 +237,27 @@ export class OffsetStore {
       if (slots === undefined) throw new LogError('UNKNOWN_GROUP', `there is no group ${group}`)
       return decide(slots)
     }, undefined)
+  }
+
+  #groupRecord(group: string, metadata: GroupMetadata): StoredRecord {
+    const value = encodeGroupMetadata(metadata)
+    return { key: encodeGroupKey(group), value, timestamp: this.#clock.now() }
+  }
+
+  /**
+   * Goes behind the tombstones of offsets, so that the group is still known while any of them is; and also where there is no metadata, for
+   * to a broker that replays them the tombstones of offsets alone leave a group.
+   */
+  #groupTombstone(group: string, { metadata }: GroupSlots): StoredRecord {
+    const key = metadata?.key ?? encodeGroupKey(group)
+    return { key, value: null, timestamp: this.#clock.now() }
+  }
+
+  #offsetTombstones(slots: GroupSlots, partitions: readonly TopicPartition[]): StoredRecord[] {
+    return partitions.flatMap(({ topic, partition }) => {
+      const slot = slots.offsets.get(partitionId(topic, partition))
+      return slot === undefined ? [] : this.#tombstones(slot)
+    })
   }
 
   #tombstones({ key, otherKeys }: Slot): StoredRecord[] {

@@ -12,6 +12,7 @@ import {
   requireNoOwners,
   requireNotSubscribed,
 } from '../groups/live-group.ts'
+import { expireOffsets } from '../groups/offset-expirer.ts'
 import { OFFSETS_TOPIC, OffsetStore } from '../groups/offset-store.ts'
 import { OffsetsLog } from '../groups/offsets-log.ts'
 import type { ResetRange } from '../groups/reset.ts'
@@ -226,6 +227,18 @@ export class GroupOffsets {
     if (store === undefined) throw unknownGroup(group)
     await store.deleteOffsets(group, partitions, () => {
       requireNotSubscribed(group, this.liveGroups.find(group), partitions)
+    })
+  }
+
+  /** Deletes the offsets that have had their time, and the groups that have nothing left. */
+  async expire(retentionMs: number): Promise<void> {
+    if (this.#store === undefined) return
+    await expireOffsets({
+      clock: this.#options.clock,
+      offsets: this.#store,
+      groupStore: this.groupStore,
+      live: this.liveGroups,
+      retentionMs,
     })
   }
 

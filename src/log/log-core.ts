@@ -328,6 +328,7 @@ export class LogCore {
   #startTimers(): void {
     const { readOnly, readOnlyPollMs } = this.#options
     const { retentionCheckIntervalMs, compactionCheckIntervalMs } = this.#options
+    const { offsetsRetentionMs, offsetsRetentionCheckIntervalMs } = this.#options
     if (readOnly) {
       this.#background.every(readOnlyPollMs, () => this.poll())
       return
@@ -335,6 +336,9 @@ export class LogCore {
     const applyRetention = async (): Promise<void> => void (await this.applyRetention())
     this.#background.every(retentionCheckIntervalMs, applyRetention)
     this.#background.every(compactionCheckIntervalMs, () => this.compaction.runInBackground())
+    if (offsetsRetentionMs < 0) return
+    const expire = (): Promise<void> => this.groups.expire(offsetsRetentionMs)
+    this.#background.every(offsetsRetentionCheckIntervalMs, expire)
   }
 
   /** For a reader beside a writer: looks for what the writer has done since. */

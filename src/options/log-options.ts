@@ -56,6 +56,13 @@ export interface LogOptions<Topics extends object = object> {
   readonly breakLock?: string
   /** Milliseconds between two runs of retention. Default 300,000; at least 1. */
   readonly retentionCheckIntervalMs?: number
+  /**
+   * Milliseconds for which a group's committed offsets are kept: since it has had no members, or since the commit where it never had any.
+   * Default -1: for ever; at least 0.
+   */
+  readonly offsetsRetentionMs?: number
+  /** Milliseconds between two looks for offsets that have had their time. Default 600,000; at least 1. */
+  readonly offsetsRetentionCheckIntervalMs?: number
   /** Milliseconds between two looks for what is worth compacting. Default 15,000; at least 1. */
   readonly compactionCheckIntervalMs?: number
   /** Bytes a second that compaction reads and writes at the most. Default: no bound; at least 1. */
@@ -100,6 +107,8 @@ const LOG_OPTIONS: ReadonlySet<string> = new Set<keyof LogOptions>([
   'raw',
   'breakLock',
   'retentionCheckIntervalMs',
+  'offsetsRetentionMs',
+  'offsetsRetentionCheckIntervalMs',
   'compactionCheckIntervalMs',
   'compactionBytesPerSecond',
   'compactionMapBytes',
@@ -144,6 +153,12 @@ export function resolveLogOptions(input?: LogOptions): ResolvedLogOptions {
       'retentionCheckIntervalMs',
       given.retentionCheckIntervalMs,
       300_000,
+    ),
+    offsetsRetentionMs: optionalInteger('offsetsRetentionMs', given.offsetsRetentionMs, -1, -1),
+    offsetsRetentionCheckIntervalMs: delayMs(
+      'offsetsRetentionCheckIntervalMs',
+      given.offsetsRetentionCheckIntervalMs,
+      600_000,
     ),
     compactionCheckIntervalMs: delayMs(
       'compactionCheckIntervalMs',

@@ -348,6 +348,32 @@ for (const { name, make } of PLACES) {
       await check(again)
     })
 
+    test('offsets go in the background when their time is over, and the group with the last of them', async (t) => {
+      const clock = new ManualClock()
+      const place = await make(t)
+      const times = { offsetsRetentionMs: 1000, offsetsRetentionCheckIntervalMs: 100 }
+      const log = await openAt(place, { clock, ...times, topics: { orders: { partitions: 2 } } })
+      await log.commitOffset('billing', { topic: 'orders', partition: 0, offset: 0 })
+      await clock.advance(500)
+      await log.commitOffset('billing', { topic: 'orders', partition: 1, offset: 0 })
+      await clock.advance(500)
+      await eventually(async () => (await log.committedOffsets('billing')).length === 1)
+      assert.deepEqual(plain(await log.committedOffsets('billing')), [['orders', 1, 0, '']])
+      await clock.advance(500)
+      await eventually(async () => (await log.groups()).length === 0)
+      await log.close()
+      await using again = await openAt(place, { clock })
+      assert.deepEqual(await again.groups(), [])
+    })
+
+    test('offsets are kept for ever by default', async (t) => {
+      const clock = new ManualClock()
+      await using log = await openAt(await make(t), { clock, topics: { orders: {} } })
+      await log.commitOffset('billing', { topic: 'orders', partition: 0, offset: 0 })
+      await clock.advance(365 * 24 * 60 * 60 * 1000)
+      assert.equal((await log.committedOffsets('billing')).length, 1)
+    })
+
     test('a group whose name is no string is refused', async (t) => {
       await using log = await openAt(await make(t), { topics: { orders: {} } })
       const group = undefined as unknown as string
