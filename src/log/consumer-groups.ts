@@ -19,6 +19,7 @@ import { resolveConsumerOptions } from '../options.ts'
 import type { Topic } from '../topics/topic.ts'
 import type { Clock, Durability, TopicPartition } from '../types.ts'
 import type { GroupOffsets } from './group-offsets.ts'
+import { refuseInternal } from './group-offsets.ts'
 import type { TopicRegistry } from './topic-registry.ts'
 
 export interface ConsumerGroupsOptions {
@@ -110,10 +111,8 @@ export class ConsumerGroups implements LiveGroups {
   }
 
   #requireTopic(name: string): void {
+    refuseInternal(name, 'consumed')
     this.#options.topics.get(name)
-    if (name === OFFSETS_TOPIC) {
-      throw new TypeError(`${OFFSETS_TOPIC} cannot be consumed: it has what groups have committed`)
-    }
   }
 }
 

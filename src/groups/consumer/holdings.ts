@@ -89,11 +89,11 @@ export class Holdings implements PageHolder {
 
   /** Says of what is handed out record by record how far it is done. */
   settle(): void {
-    for (const page of this.#pages) {
-      const { doneOffset } = page
-      if (doneOffset !== undefined && !page.isStale)
-        this.#advance(page.claim, doneOffset, undefined)
-    }
+    for (const page of this.#pages) this.#settle(page)
+  }
+
+  #settle({ claim, doneOffset, isStale, isLost }: HeldPage): void {
+    if (doneOffset !== undefined && !isStale && !isLost) this.#advance(claim, doneOffset, undefined)
   }
 
   /** Of all pages in hand, the time of the longest without a sign; undefined where there is none. */
@@ -114,6 +114,7 @@ export class Holdings implements PageHolder {
   putDown(page: HeldPage, begun: readonly Consumed[]): void {
     const { claim } = page
     if (!claim.pages.delete(page)) return
+    this.#settle(page)
     this.#pages.delete(page)
     this.#bytes -= page.bytes
     this.#count(page, begun)
