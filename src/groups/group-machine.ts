@@ -203,7 +203,7 @@ class GroupChange {
       const { memberId, groupInstanceId, topics, awayUntilMs } = member
       // Who is away has nothing in hand, and finds again what it had.
       const has = awayUntilMs === undefined ? member.owned : this.#targetOf(memberId)
-      return { memberId, groupInstanceId, topics, ownedPartitions: byTopic(has) }
+      return { memberId, groupInstanceId, topics, ownedPartitions: byTopic(has.values()) }
     })
     return { members, partitionCounts: this.#state.partitionCounts }
   }

@@ -1,11 +1,12 @@
 /** Between a group at work and what is stored of it. Pure. */
+import { comparePartitions } from '../util/compare.ts'
 import type { GroupMetadata } from './group-metadata-format.ts'
 import { CONSUMER_PROTOCOL } from './group-metadata-format.ts'
 import type { GroupMemberState, GroupState } from './group-state.ts'
 import { EMPTY_GROUP } from './group-state.ts'
 import type { PartitionSet } from './partition-set.ts'
 import { byTopic, NO_PARTITIONS, partitionSet } from './partition-set.ts'
-import type { GroupMember } from './types.ts'
+import type { GroupMember, TopicPartitions } from './types.ts'
 
 const MAX_INT32 = 2 ** 31 - 1
 /** As a broker writes a member's address: it is in this process. */
@@ -39,7 +40,7 @@ export function describeMember(
   assigned: PartitionSet,
 ): GroupMember {
   const { memberId, groupInstanceId, clientId, topics, owned } = member
-  const ownedPartitions = byTopic(owned)
+  const ownedPartitions = inOrder(owned)
   return {
     memberId,
     groupInstanceId,
@@ -49,8 +50,12 @@ export function describeMember(
     rebalanceTimeoutMs: toInt32(member.maxPollIntervalMs) || MAX_INT32,
     sessionTimeoutMs: toInt32(member.sessionTimeoutMs),
     subscription: { topics, userData: null, ownedPartitions, generation, rack: null },
-    assignment: { partitions: byTopic(assigned), userData: null },
+    assignment: { partitions: inOrder(assigned), userData: null },
   }
+}
+
+function inOrder(set: PartitionSet): TopicPartitions[] {
+  return byTopic([...set.values()].sort(comparePartitions))
 }
 
 function toInt32(milliseconds: number): number {

@@ -14,9 +14,10 @@ export function partitionSet(topics: readonly TopicPartitions[]): PartitionSet {
   return set
 }
 
-export function byTopic(set: PartitionSet): TopicPartitions[] {
+/** In the order in which they stand. */
+export function byTopic(all: Iterable<TopicPartition>): TopicPartitions[] {
   const topics = new Map<string, number[]>()
-  for (const { topic, partition } of set.values()) {
+  for (const { topic, partition } of all) {
     const partitions = topics.get(topic)
     if (partitions === undefined) topics.set(topic, [partition])
     else partitions.push(partition)

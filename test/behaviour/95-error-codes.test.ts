@@ -141,6 +141,15 @@ const SCENARIOS: Partial<Record<LogErrorCode, Scenario>> = {
       await log.describeGroup('nobody')
     },
   },
+  GROUP_NOT_EMPTY: {
+    run: async () => {
+      await using log = await open(place(), { topics: { events: {} } })
+      await log.produce('events', { value: 1 })
+      for await (const _ of log.consumer({ group: 'g', topics: ['events'] })) {
+        await log.deleteGroup('g')
+      }
+    },
+  },
   VALIDATION_FAILED: {
     run: async () => {
       await using log = await open(place(), { topics: { events: { value: REFUSING } } })
