@@ -171,6 +171,33 @@ export class DirectoryLockedError extends LogError {
   }
 }
 
+/** A handler of a consumer's `run` failed, and its failure policy says stop; `cause` is what it threw. */
+export class HandlerFailedError extends LogError {
+  override readonly name = 'HandlerFailedError'
+  readonly topic: string
+  readonly partition: number
+  /** Of the record, or of the first one of the batch. */
+  readonly offset: number
+  /** How often it had been handed out. */
+  readonly deliveryCount: number
+
+  constructor(record: Pick<HandlerFailedError, FailedRecordField>, cause: unknown) {
+    const { topic, partition, offset, deliveryCount } = record
+    const reason = cause instanceof Error ? cause.message : String(cause)
+    super(
+      'HANDLER_FAILED',
+      `${topic}-${partition}, offset ${offset}: its handler failed (delivery ${deliveryCount}): ${reason}`,
+      { cause },
+    )
+    this.topic = topic
+    this.partition = partition
+    this.offset = offset
+    this.deliveryCount = deliveryCount
+  }
+}
+
+type FailedRecordField = 'topic' | 'partition' | 'offset' | 'deliveryCount'
+
 export interface FailedPartition {
   readonly partition: number
   readonly error: Error
