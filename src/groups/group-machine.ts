@@ -232,10 +232,21 @@ class GroupChange {
 
   /** What is to be handed back is asked for first; then what nobody owns goes to whom it is to be. */
   #reconcile(): void {
-    for (const member of this.#members.values()) this.#revokeFrom(member)
+    // What the same target asks back, it has asked back before.
+    if (this.#state.target !== this.#before.target) {
+      for (const member of this.#members.values()) this.#revokeFrom(member)
+    }
+    const short = [...this.#members.values()].filter((member) => this.#isShort(member))
+    if (short.length === 0) return
     const taken = new Set<string>()
     for (const { owned } of this.#members.values()) for (const name of owned.keys()) taken.add(name)
-    for (const member of this.#members.values()) this.#assignTo(member, taken)
+    for (const member of short) this.#assignTo(member, taken)
+  }
+
+  /** It may not own all that the target gives it: what it owns besides is in `revoking`. */
+  #isShort({ memberId, owned, revoking, awayUntilMs }: GroupMemberState): boolean {
+    if (awayUntilMs !== undefined) return false
+    return owned.size - revoking.size < this.#targetOf(memberId).size
   }
 
   /** What the target gives back to it, before it has handed it back, it is still to hand back: it may be doing so now. */
@@ -250,8 +261,7 @@ class GroupChange {
   }
 
   #assignTo(member: GroupMemberState, taken: ReadonlySet<string>): void {
-    const { memberId, owned, awayUntilMs } = member
-    if (awayUntilMs !== undefined) return
+    const { memberId, owned } = member
     const free = [...this.#targetOf(memberId)].filter(([name]) => !taken.has(name))
     if (free.length === 0) return
     this.#members.set(memberId, { ...member, owned: new Map([...owned, ...free]) })
