@@ -29,6 +29,7 @@ class Iteration implements Consuming {
   readonly source: IterationSource
   readonly order: Mutex = new Mutex()
   page: HeldPage | undefined
+  #hasBegun = false
   #hasEnded = false
 
   constructor(source: IterationSource) {
@@ -56,7 +57,8 @@ class Iteration implements Consuming {
     this.putDown()
     if (this.#hasEnded) return undefined
     try {
-      if (turnIsLong()) await nextTurn()
+      await this.giveWay()
+      this.#hasBegun = true
       this.page = await this.source.take()
       if (this.page !== undefined) return this.page
     } catch (error) {
@@ -67,6 +69,11 @@ class Iteration implements Consuming {
     }
     this.#hasEnded = true
     return undefined
+  }
+
+  /** Lets others have their turn in a long one; not before the first page, so that those who join in one turn join in one rebalance. */
+  async giveWay(): Promise<void> {
+    if (this.#hasBegun && turnIsLong()) await nextTurn()
   }
 
   /** What is in hand is not done, and not in hand any more. */
@@ -159,7 +166,7 @@ export class ConsumedRecordIterator<R> implements AsyncIterableIterator<R> {
 
   async #nextInOrder(): Promise<IteratorResult<R>> {
     try {
-      if (turnIsLong()) await nextTurn()
+      await this.#iteration.giveWay()
       for (;;) {
         const page = this.#page
         const value = page === undefined || page.isWithdrawn ? undefined : this.#records[page.begun]
