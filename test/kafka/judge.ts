@@ -34,6 +34,19 @@ export interface JudgedOffset {
 /** By group and partition. */
 export type JudgedOffsets = Record<string, Record<string, JudgedOffset>>
 
+/** A group as Kafka's Admin describes it. */
+export interface JudgedGroup {
+  readonly state: string
+  readonly assignor: string
+  readonly members: readonly {
+    readonly memberId: string
+    readonly groupInstanceId: string | null
+    readonly clientId: string
+    readonly host: string
+    readonly partitions: readonly string[]
+  }[]
+}
+
 /** Kafka's own names of producer and consumer settings. */
 export type Settings = Readonly<Record<string, string>>
 
@@ -102,8 +115,9 @@ interface Questions {
   commit: [{ group: string; offsets: Readonly<Record<string, JudgedOffset>> }, null]
   readAsGroup: [
     { group: string; settings: Settings; topics: readonly string[]; count: number },
-    Record<string, number>,
+    { generation: number; committed: Record<string, number> },
   ]
+  describeGroups: [{ groups: readonly string[] }, Record<string, JudgedGroup>]
   startStorm: [
     { writers: readonly { partition: string; settings: Settings }[]; until: number },
     null,

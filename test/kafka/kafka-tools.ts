@@ -228,3 +228,23 @@ async function check(options: string[], files: readonly string[], quiet: RegExp)
   }
   if (complaints.length > 0) throw new KafkaComplaint(complaints.join('\n'))
 }
+
+/** A record of `__consumer_offsets`, as Kafka's tool decodes its key and its value; null: a tombstone. */
+export interface DecodedRecord {
+  readonly key: { readonly type: string; readonly data: Readonly<Record<string, unknown>> }
+  readonly payload: { readonly data: Readonly<Record<string, unknown>> } | null
+}
+
+const DECODED = /^\| offset: .* key: (?<key>\{.*?\}) payload: (?<payload>.*)$/
+
+/** The records of partitions of `__consumer_offsets`, in order. Throws `KafkaComplaint` where one cannot be decoded. */
+export async function dumpOffsets(directories: readonly string[]): Promise<DecodedRecord[]> {
+  const { out, err } = await run(['--offsets-decoder'], filesIn(directories, /\.log$/))
+  if (err.trim() !== '') throw new KafkaComplaint(err)
+  const lines = out.split('\n').filter((line) => line.startsWith('| offset: '))
+  return lines.map((line) => {
+    const { key, payload } = DECODED.exec(line)?.groups ?? {}
+    if (key === undefined || payload === undefined) throw new KafkaComplaint(line)
+    return { key: JSON.parse(key), payload: payload === '<DELETE>' ? null : JSON.parse(payload) }
+  })
+}

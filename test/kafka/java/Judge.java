@@ -74,6 +74,7 @@ public final class Judge {
     commands.put("transaction", this::transaction);
     commands.put("groupOffsets", request -> groupOffsets());
     commands.put("commit", this::commit);
+    commands.put("describeGroups", request -> Groups.describe(admin, request));
     commands.put("readAsGroup", this::readAsGroup);
     commands.put("startStorm", this::startStorm);
     commands.put("stopStorm", request -> storm.stop());
@@ -374,27 +375,11 @@ public final class Judge {
     return null;
   }
 
-  /** Joins a group, reads so many records from where it has committed, commits and leaves; answers with what it has committed. */
+  /** Joins a group and reads from where it has committed. */
   private JsonNode readAsGroup(JsonNode request) {
     Map<String, Object> settings = new HashMap<>(Json.strings(request.get("settings")));
     settings.put("group.id", request.get("group").asText());
     settings.put("auto.offset.reset", "earliest");
-    List<String> topics = new ArrayList<>();
-    request.get("topics").forEach(each -> topics.add(each.asText()));
-    int count = 0;
-    ObjectNode positions = Json.MAPPER.createObjectNode();
-    try (KafkaConsumer<byte[], byte[]> consumer = consumer(settings)) {
-      consumer.subscribe(topics);
-      long deadline = System.nanoTime() + LONGEST.toNanos();
-      while (count < request.get("count").asInt()) {
-        if (System.nanoTime() > deadline) throw new IllegalStateException("only " + count + " records came");
-        count += consumer.poll(Duration.ofMillis(200)).count();
-      }
-      consumer.commitSync();
-      consumer.committed(consumer.assignment()).forEach((partition, committed) -> {
-        if (committed != null) positions.put(partition.toString(), committed.offset());
-      });
-    }
-    return positions;
+    return Groups.read(consumer(settings), request, LONGEST);
   }
 }
