@@ -119,7 +119,6 @@ export class ConsumerGroups implements LiveGroups {
 /** One group: its coordinator, made when the first consumer joins, and what its consumers share. */
 class ConsumerGroup {
   readonly name: string
-  readonly signals: GroupSignals
   readonly deliveries: DeliveryCounts = new DeliveryCounts()
   readonly #groups: ConsumerGroups
   readonly #options: ConsumerGroupsOptions
@@ -132,7 +131,11 @@ class ConsumerGroup {
     this.name = name
     this.#groups = groups
     this.#options = options
-    this.signals = options.signals.of(name)
+  }
+
+  /** Others, once the group has been deleted. */
+  get signals(): GroupSignals {
+    return this.#options.signals.of(this.name)
   }
 
   /** All members have the same; a group without members takes the next one's. */
@@ -156,7 +159,6 @@ class ConsumerGroup {
     const { clock, offsets } = this.#options
     const { groupStore } = offsets
     this.coordinator?.close()
-    let generation = -1
     const state = this.coordinator?.state ?? groupStore.restore(this.name, clock.now())
     this.coordinator = new GroupCoordinator({
       clock,
@@ -164,9 +166,7 @@ class ConsumerGroup {
       state,
       store: (changed) => {
         groupStore.store(this.name, changed, assignor.name)
-        if (changed.epoch === generation) return
-        generation = changed.epoch
-        this.signals.rebalanced(generation, changed.members.size)
+        this.signals.rebalanced(changed.epoch, changed.members.size)
       },
       stood: (durationMs) => this.signals.loopBlocked(durationMs),
     })

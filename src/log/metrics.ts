@@ -33,8 +33,9 @@ export interface MetricsSources {
   readonly signals: LogSignals
 }
 
-const NOTHING = {
+const NOTHING: GroupCounts = {
   members: 0,
+  generation: -1,
   records: 0,
   bytes: 0,
   commits: 0,
@@ -49,8 +50,14 @@ export function logMetrics({ topics, offsets, signals }: MetricsSources): LogMet
   const byName = new Map(topics.map((topic) => [topic.name, topic]))
   const counted = signals.groups()
   const names = new Set([...(offsets?.groups() ?? []), ...counted.keys()])
-  const countsOf = (group: string): GroupCounts =>
-    counted.get(group)?.metrics() ?? { ...NOTHING, generation: offsets?.generationOf(group) ?? -1 }
+  const countsOf = (group: string): GroupCounts => {
+    const counts = counted.get(group)?.metrics() ?? NOTHING
+    // Before its first rebalance here, what is stored says more.
+    return {
+      ...counts,
+      generation: Math.max(counts.generation, offsets?.generationOf(group) ?? -1),
+    }
+  }
   const lagOf = (group: string): number =>
     (offsets?.offsetsOf(group) ?? []).reduce((sum, each) => sum + lagRecords(byName, each), 0)
   return {

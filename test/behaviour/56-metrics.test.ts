@@ -1,6 +1,11 @@
-// What a log tells of its topics and groups in figures.
+// What a log tells of its topics and groups in figures, and of its consumers as it happens.
 import assert from 'node:assert/strict'
-import type { Log, TopicMetrics } from '../../src/index.ts'
+import { subscribe, unsubscribe } from 'node:diagnostics_channel'
+import type { TestContext } from 'node:test'
+import type { DiagnosticMessages, GroupMetrics, Log, TopicMetrics } from '../../src/index.ts'
+import { filled, take } from '../support/consuming.ts'
+import { eventually } from '../support/log-places.ts'
+import type { Place } from '../support/on-disk-and-in-memory.ts'
 import { onDiskAndInMemory } from '../support/on-disk-and-in-memory.ts'
 
 const topics = { orders: { value: 'json', partitions: 2 }, others: { value: 'bytes' } } as const
@@ -115,3 +120,135 @@ onDiskAndInMemory(
     assert.throws(() => log.metrics(), { code: 'CLOSED' })
   },
 )
+
+// ----------------------------------------------------------------------------------- consumers
+
+const CHANNELS = [
+  'brokerless:consumer:assigned',
+  'brokerless:consumer:revoked',
+  'brokerless:consumer:lost',
+  'brokerless:consumer:committed',
+  'brokerless:group:rebalanced',
+  'brokerless:loop-blocked',
+] as const satisfies readonly (keyof DiagnosticMessages)[]
+
+/** What is told of the logs of a place until the test ends: the end of the channel's name, and the message without its origin. */
+function listen({ directory }: Place, t: TestContext): [string, Record<string, unknown>][] {
+  const told: [string, Record<string, unknown>][] = []
+  for (const channel of CHANNELS) {
+    const listener = (message: unknown): void => {
+      const { directory: from, group, ...rest } = message as DiagnosticMessages[typeof channel]
+      if (from !== directory) return
+      assert.equal(group, 'g')
+      told.push([channel.slice(channel.lastIndexOf(':') + 1), { ...rest }])
+    }
+    subscribe(channel, listener)
+    t.after(() => unsubscribe(channel, listener))
+  }
+  return told
+}
+
+const figuresOfG = (log: Metered): GroupMetrics | undefined => {
+  const { g } = log.metrics().groups
+  return g
+}
+
+const T0 = { topic: 't', partition: 0 }
+
+onDiskAndInMemory('what a consumer does is told as it happens', async (place, t) => {
+  const log = await filled(place, 1, 3)
+  const told = listen(place, t)
+  const consumer = log.consumer({ group: 'g', topics: ['t'] })
+  const records = consumer[Symbol.asyncIterator]()
+  await take(records, 2)
+  const { memberId } = consumer
+  assert.notEqual(memberId, '')
+  await records.next()
+  const waiting = records.next()
+  await place.clock.advance(1000)
+  await consumer.close()
+  await waiting
+  await eventually(() => figuresOfG(log)?.members === 0)
+  assert.deepEqual(told, [
+    ['rebalanced', { generation: 1, members: 1 }],
+    ['assigned', { memberId, partitions: [T0] }],
+    ['committed', { memberId, offsets: [{ ...T0, offset: 3 }] }],
+    ['revoked', { memberId, partitions: [T0] }],
+    ['rebalanced', { generation: 2, members: 0 }],
+  ])
+})
+
+onDiskAndInMemory(
+  'a consumer that is taken for dead is told, and joins again under another id',
+  async (place, t) => {
+    const log = await filled(place, 1, 3)
+    const told = listen(place, t)
+    const consumer = log.consumer({ group: 'g', topics: ['t'], maxPollIntervalMs: 10_000 })
+    const records = consumer[Symbol.asyncIterator]()
+    await take(records, 1)
+    const { memberId } = consumer
+    await place.clock.advance(11_000)
+    const lost = told.filter(([name]) => name === 'lost')
+    assert.deepEqual(lost, [['lost', { memberId, partitions: [T0], reason: 'expired' }]])
+    await take(records, 1)
+    assert.notEqual(consumer.memberId, memberId)
+    assert.equal(figuresOfG(log)?.members, 1)
+    assert.equal(figuresOfG(log)?.rebalances, 3)
+    // The record that it had in hand was handed out again.
+    assert.equal(figuresOfG(log)?.records, 6)
+  },
+)
+
+onDiskAndInMemory('a loop that stood still is told', async (place, t) => {
+  const log = await filled(place, 1, 3)
+  const told = listen(place, t)
+  await take(log.consumer({ group: 'g', topics: ['t'] })[Symbol.asyncIterator](), 1)
+  place.clock.setTime(place.clock.now() + 20_000)
+  await place.clock.advance(1000)
+  const blocked = told.filter(([name]) => name === 'loop-blocked')
+  assert.deepEqual(blocked, [['loop-blocked', { durationMs: 20_000 }]])
+})
+
+onDiskAndInMemory('what a group reads, commits and lags behind is counted', async (place) => {
+  const log = await filled(place, 2, 5)
+  const [a, b] = [1, 2].map(() => log.consumer({ group: 'g', topics: ['t'] }))
+  assert.ok(a !== undefined && b !== undefined)
+  const [ofA, ofB] = [a[Symbol.asyncIterator](), b[Symbol.asyncIterator]()]
+  await Promise.all([take(ofA, 5), take(ofB, 5)])
+  const { bytes, ...counts } = figuresOfG(log) ?? {}
+  assert.equal(bytes, figuresOf(log, 't')?.fetched.bytes)
+  const nothing = { retries: 0, deadLetters: 0, skipped: 0 }
+  const expected = {
+    records: 10,
+    commits: 0,
+    members: 2,
+    generation: 1,
+    rebalances: 1,
+    lagRecords: 0,
+  }
+  assert.deepEqual(counts, { ...nothing, ...expected })
+  assert.deepEqual([a.metrics().records, b.metrics().records], [5, 5])
+
+  await b.close({ drainMs: 0 })
+  const { lagRecords } = await log.lag('g')
+  assert.equal(figuresOfG(log)?.lagRecords, lagRecords)
+  assert.equal(b.metrics().commits, 1)
+  await a.close({ drainMs: 0 })
+  await eventually(() => figuresOfG(log)?.members === 0)
+  assert.equal(figuresOfG(log)?.commits, 2)
+  await log.deleteGroup('g')
+  assert.equal(figuresOfG(log), undefined)
+})
+
+onDiskAndInMemory('a group that has no consumer yet is where it was left', async (place) => {
+  let log = await filled(place, 1, 3)
+  const consumer = log.consumer({ group: 'g', topics: ['t'] })
+  await take(consumer[Symbol.asyncIterator](), 2)
+  await log.close()
+  log = (await place.open({ topics: { t: {} } })) as unknown as Log
+  const { generation, records, lagRecords } = figuresOfG(log) ?? {}
+  assert.ok(generation !== undefined && generation > 0)
+  assert.deepEqual([records, lagRecords], [0, 2])
+  log.consumer({ group: 'g', topics: ['t'] })
+  assert.equal(figuresOfG(log)?.generation, generation)
+})
