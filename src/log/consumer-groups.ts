@@ -38,7 +38,7 @@ const ASSIGNORS: Readonly<Record<AssignorName, Assignor>> = {
   'cooperative-sticky': cooperativeStickyAssignor,
 }
 
-/** The groups of a log that have, or had, consumers, and the consumers that are open. */
+/** The groups of a log that have, or had, consumers, and the consumers that are at work. */
 export class ConsumerGroups implements LiveGroups {
   readonly #options: ConsumerGroupsOptions
   readonly #groups = new Map<string, ConsumerGroup>()
@@ -64,9 +64,9 @@ export class ConsumerGroups implements LiveGroups {
       access: new ConsumerAccess(group, assignor, options, this.#options),
       options,
       signals: group.signals.consumer(),
+      begun: () => this.#consumers.add(consumer),
       closed: () => this.#consumers.delete(consumer),
     })
-    this.#consumers.add(consumer)
     return consumer
   }
 

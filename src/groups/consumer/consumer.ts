@@ -31,6 +31,8 @@ export interface ConsumerContext {
   readonly access: GroupAccess
   readonly options: ResolvedConsumerOptions
   readonly signals: ConsumerSignals
+  /** It begins to be consumed. */
+  readonly begun: () => void
   /** It has left. */
   readonly closed: () => void
 }
@@ -106,6 +108,7 @@ export class Consumer<R extends ConsumedRecord<unknown, unknown> = ConsumedRecor
       )
     }
     this.#way = way
+    this.#context.begun()
   }
 
   // -------------------------------------------------------------------------------- committing

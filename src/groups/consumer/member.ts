@@ -28,29 +28,26 @@ import type { Joining, MemberListener, Membership } from '../coordinator.ts'
 import type { LostReason } from '../group-state.ts'
 import type { OffsetCommit } from '../types.ts'
 import { AssignedReader } from './assigned-reader.ts'
-import { Claim } from './claim.ts'
+import type { Claim } from './claim.ts'
 import { Commits } from './commits.ts'
 import type { GroupAccess, TopicFollower } from './group-access.ts'
 import type { HeldPage } from './held-page.ts'
 import { Holdings } from './holdings.ts'
+import { Ownership } from './ownership.ts'
 import type { PageSource } from './page-source.ts'
 import type { ConsumerSignals } from './signals.ts'
-import { startOf } from './start.ts'
 
 export class ConsumerMember implements MemberListener, TopicFollower, PageSource<unknown, unknown> {
   readonly reader: AssignedReader
   readonly commits: Commits
   readonly holdings: Holdings
-  /** By `<topic>-<partition>`: what was assigned to it, has begun, and is there. */
-  readonly claims: Map<string, Claim> = new Map()
+  readonly ownership: Ownership
   readonly #access: GroupAccess
   readonly #options: ResolvedConsumerOptions
   readonly #signals: ConsumerSignals
   readonly #takes = new Mutex()
   /** Callbacks, one after another. */
   readonly #changes = new Mutex()
-  /** What was assigned to it and is not handed back. */
-  readonly #owned = new Map<string, TopicPartition>()
   #membership: Membership | undefined
   /** Counts memberships: what was begun in one is not to go on in the next. */
   #life = 0
@@ -58,7 +55,7 @@ export class ConsumerMember implements MemberListener, TopicFollower, PageSource
   #failure: unknown
   #hasFailed = false
   /** What was done, or in hand, and not committed when it was lost; to be told by the next commit. */
-  #lostNames: string[] = []
+  readonly #lostNames = new Set<string>()
   #isClosing = false
 
   constructor(access: GroupAccess, options: ResolvedConsumerOptions, signals: ConsumerSignals) {
@@ -82,6 +79,13 @@ export class ConsumerMember implements MemberListener, TopicFollower, PageSource
       deliveries: access.deliveries,
       emptied: () => this.#idle(),
     })
+    const { reader, commits, holdings } = this
+    this.ownership = new Ownership({ access, options, reader, commits, holdings })
+  }
+
+  /** By `<topic>-<partition>`. */
+  get claims(): ReadonlyMap<string, Claim> {
+    return this.ownership.claims
   }
 
   // ----------------------------------------------------------------------------------- reading
@@ -112,7 +116,8 @@ export class ConsumerMember implements MemberListener, TopicFollower, PageSource
       return undefined
     }
     const page = await this.reader.take((claim, read) => this.#hold(claim, read))
-    if (page === undefined && this.#isAtWork) await this.reader.changed()
+    const isStill = this.#isAtWork && this.#membership !== undefined
+    if (page === undefined && isStill) await this.reader.changed()
     return page
   }
 
@@ -145,8 +150,9 @@ export class ConsumerMember implements MemberListener, TopicFollower, PageSource
 
   /** Rejects with `FENCED` where what was done is not its own any more. */
   async commit(claims?: ReadonlySet<Claim>): Promise<void> {
-    if (this.#lostNames.length > 0) {
-      const names = this.#lostNames.splice(0).join(', ')
+    if (this.#lostNames.size > 0) {
+      const names = [...this.#lostNames].join(', ')
+      this.#lostNames.clear()
       throw this.#fenced(names)
     }
     await this.commits.commit(claims)
@@ -192,22 +198,19 @@ export class ConsumerMember implements MemberListener, TopicFollower, PageSource
   topicsChanged(): void {
     const membership = this.#membership
     if (membership === undefined) return
-    for (const claim of [...this.claims.values()]) {
-      if (claim.of.gone !== undefined) this.#drop(claim)
-    }
+    const missing = this.ownership.refresh()
     const { topics } = this.#options
     const hasPattern = topics.some((each) => typeof each !== 'string')
     if (hasPattern) this.#access.coordinator.subscribe(membership, this.#access.topicsOf(topics))
-    // One of the same name may have been made before the group has let go the old one.
-    const missing = [...this.#owned.values()].filter((each) => this.#isMissing(each))
-    if (missing.length > 0) this.#change(this.#life, () => this.#takeOn(missing))
+    const life = this.#life
+    if (missing.length > 0) this.#change(life, () => this.#begin(missing, life))
   }
 
   assigned(partitions: readonly TopicPartition[]): void {
     const life = this.#life
-    for (const each of partitions) this.#owned.set(nameOf(each), each)
+    this.ownership.add(partitions)
     this.#change(life, async () => {
-      const claims = await this.#takeOn(partitions)
+      const claims = await this.#begin(partitions, life)
       this.#signals.assigned(partitions)
       await this.#options.onAssigned?.(partitions)
       return claims
@@ -229,34 +232,8 @@ export class ConsumerMember implements MemberListener, TopicFollower, PageSource
     })
   }
 
-  async #takeOn(partitions: readonly TopicPartition[]): Promise<readonly Claim[]> {
-    const life = this.#life
-    const claims: Claim[] = []
-    for (const each of partitions) {
-      if (!this.#isMissing(each)) continue
-      const topic = this.#access.findTopic(each.topic)
-      const log = topic?.partitions[each.partition]
-      if (topic === undefined || log === undefined) continue
-      const { group, from } = this.#options
-      const committed = this.#access.committed(each)
-      const isNew = this.#access.hasSeenMade(each)
-      const start = await startOf(log, { group, from, committed, isNew })
-      if (this.#life !== life || this.#isClosing) return []
-      const claim = new Claim(topic, log, start)
-      this.claims.set(claim.name, claim)
-      this.reader.add(claim)
-      // Where the next owner begins must not depend on when it comes.
-      const isBegun = committed === undefined && from.kind !== 'earliest'
-      if (isBegun && this.#options.autoCommit) claim.changes += 1
-      if (claim.isDirty) this.commits.noted(claim)
-      claims.push(claim)
-    }
-    return claims
-  }
-
-  #isMissing(partition: TopicPartition): boolean {
-    const name = nameOf(partition)
-    return this.#owned.has(name) && !this.claims.has(name)
+  #begin(partitions: readonly TopicPartition[], life: number): Promise<readonly Claim[]> {
+    return this.ownership.begin(partitions, () => this.#life === life && !this.#isClosing)
   }
 
   revoked(partitions: readonly TopicPartition[]): void {
@@ -264,29 +241,18 @@ export class ConsumerMember implements MemberListener, TopicFollower, PageSource
   }
 
   async #handBack(partitions: readonly TopicPartition[], life: number): Promise<void> {
-    const claimsOf = (): Claim[] =>
-      partitions.flatMap((each) => this.claims.get(nameOf(each)) ?? [])
-    const stop = (): Claim[] => {
-      const claims = claimsOf()
-      for (const claim of claims) {
-        claim.isRevoking = true
-        claim.withdraw()
-      }
-      return claims
-    }
-    stop()
+    this.ownership.withdraw(partitions)
     // What was assigned just before may be about to begin.
     await this.#changes.idle()
-    await Promise.all(stop().map(released))
+    await Promise.all(this.ownership.withdraw(partitions).map(released))
     await this.#changes.run(async () => {
       if (this.#life !== life || this.#isClosing) return
-      await this.#commitOwn(new Set(claimsOf()))
+      await this.#commitOwn(new Set(this.ownership.claimsOf(partitions)))
       await this.#tell(() => this.#options.onRevoked?.(partitions))
       const membership = this.#membership
       if (this.#life !== life || membership === undefined) return
       this.#signals.revoked(partitions)
-      for (const claim of claimsOf()) this.#drop(claim)
-      for (const each of partitions) this.#owned.delete(nameOf(each))
+      this.ownership.release(partitions)
       this.#access.coordinator.handBack(membership, partitions)
     })
   }
@@ -304,23 +270,11 @@ export class ConsumerMember implements MemberListener, TopicFollower, PageSource
 
   /** It is no member any more. */
   #loseAll(): void {
-    this.holdings.settle()
     this.#life += 1
     this.#membership = undefined
     this.#access.unfollow(this)
-    this.#owned.clear()
-    for (const claim of [...this.claims.values()]) {
-      if (claim.isDirty || claim.pages.size > 0) this.#lostNames.push(claim.name)
-      this.#drop(claim)
-    }
+    for (const name of this.ownership.releaseAll()) this.#lostNames.add(name)
     this.reader.wake()
-  }
-
-  #drop(claim: Claim): void {
-    this.claims.delete(claim.name)
-    this.reader.remove(claim)
-    this.commits.forget(claim)
-    this.holdings.lose(claim)
   }
 
   /** The next `take` rejects with it; nothing more is handed out. */
@@ -351,10 +305,7 @@ export class ConsumerMember implements MemberListener, TopicFollower, PageSource
   /** Nothing more is handed out, and what is in hand is withdrawn, in this very call. */
   beginClose(): void {
     this.#isClosing = true
-    for (const claim of this.claims.values()) {
-      claim.isRevoking = true
-      claim.withdraw()
-    }
+    this.ownership.withdraw(this.ownership.partitions)
     this.reader.wake()
     this.holdings.wake()
   }
@@ -367,7 +318,7 @@ export class ConsumerMember implements MemberListener, TopicFollower, PageSource
   /** What is in hand is given up. Rejects, after it has left, with what the commit or `onRevoked` has come to. */
   async leave(): Promise<void> {
     const failures: unknown[] = []
-    const { life, partitions } = { life: this.#life, partitions: [...this.#owned.values()] }
+    const { life, partitions } = { life: this.#life, partitions: this.ownership.partitions }
     await this.commitDone().catch((error: unknown) => failures.push(error))
     if (this.#life === life && partitions.length > 0) {
       try {
@@ -385,10 +336,6 @@ export class ConsumerMember implements MemberListener, TopicFollower, PageSource
     this.commits.end()
     if (failures.length > 0) throw failures[0]
   }
-}
-
-function nameOf({ topic, partition }: TopicPartition): string {
-  return `${topic}-${partition}`
 }
 
 /** Resolves when nothing of it is in hand any more. */
