@@ -53,6 +53,13 @@ export type {
 } from './groups/consumer/consumer.ts'
 export type { ConsumedPage } from './groups/consumer/iterators.ts'
 export type { ConsumedRecord } from './groups/consumer/page-source.ts'
+export type { Backoff, FailurePolicy } from './groups/consumer/run/failure-policy.ts'
+export type {
+  Concurrency,
+  ConsumedBatch,
+  HandlerContext,
+  RunOptions,
+} from './groups/consumer/run/run-options.ts'
 export type {
   CommittedSignal,
   ConsumerSignal,

@@ -263,6 +263,10 @@ class ConsumerAccess implements GroupAccess {
     return this.#offsets.commitOfMember(this.group, commits, this.#durability)
   }
 
+  appendDeadLetter(): Promise<void> {
+    return Promise.reject(new TypeError('dead letters are not written yet'))
+  }
+
   follow(follower: TopicFollower): void {
     this.#group.follow(follower)
   }

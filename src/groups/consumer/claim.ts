@@ -155,7 +155,8 @@ export class Claim implements TopicPartition {
   /** What the ways to consume know to be finished, and what was known before of what is not read yet. */
   #metadataAt(offset: number): string | undefined {
     const metadata = this.#metadata?.()
-    const unread = this.#finishedAbove.filter(({ start }) => start >= this.position)
+    const readTo = this.#gapEnd === this.position ? this.#gapStart : this.position
+    const unread = this.#finishedAbove.filter(({ start }) => start >= readTo)
     if (unread.length === 0) return metadata
     return encodeFinished(offset, [...decodeFinished(offset, metadata ?? ''), ...unread])
   }

@@ -9,6 +9,9 @@ import type { ConsumedPage } from './iterators.ts'
 import { ConsumedRecordIterator, PageIterator } from './iterators.ts'
 import { ConsumerMember } from './member.ts'
 import type { ConsumedRecord, Consuming } from './page-source.ts'
+import type { ResolvedRunOptions, RunOptions } from './run/run-options.ts'
+import { resolveRunOptions } from './run/run-options.ts'
+import { Runner } from './run/runner.ts'
 import type { ConsumerMetrics, ConsumerSignals } from './signals.ts'
 import { positionAt } from './start.ts'
 
@@ -89,6 +92,32 @@ export class Consumer<R extends ConsumedRecord<unknown, unknown> = ConsumedRecor
         return iterator
       },
     }
+  }
+
+  /**
+   * Hands records to handlers until the consumer is closed. Rejects, after it has closed the consumer, where a handler has failed and the failure
+   * policy says stop (`HandlerFailedError`), and with what ends a loop, too.
+   */
+  async run(options: RunOptions<KeyOfRecord<R>, ValueOfRecord<R>>): Promise<void> {
+    const resolved = resolveRunOptions(options) as unknown as ResolvedRunOptions<unknown, unknown>
+    const { access, signals, options: own } = this.#context
+    const runner = new Runner(this.#member, resolved, {
+      clock: access.clock,
+      maxPollIntervalMs: own.maxPollIntervalMs,
+      random: Math.random,
+      signals,
+      appendDeadLetter: (record, error) => access.appendDeadLetter(record, error, resolved.policy),
+    })
+    this.#begin(runner)
+    try {
+      await runner.run()
+    } catch (error) {
+      // What it was that ended it matters more than what the close may come to.
+      await this.close().catch(() => {})
+      throw error
+    }
+    await this.close()
+    await this.#leaving
   }
 
   #source(): ConstructorParameters<typeof PageIterator>[0] {
@@ -268,6 +297,10 @@ export class Consumer<R extends ConsumedRecord<unknown, unknown> = ConsumedRecor
     throw new LogError('FENCED', message)
   }
 }
+
+/** The keys of a consumer's records. */
+type KeyOfRecord<R> = [R] extends [ConsumedRecord<infer K, infer _V>] ? K : never
+type ValueOfRecord<R> = [R] extends [ConsumedRecord<infer _K, infer V>] ? V : never
 
 /** What `commit` needs of a record. */
 export type CommittableRecord = Pick<LogRecord<unknown, unknown>, 'topic' | 'partition' | 'offset'>

@@ -3,6 +3,8 @@ import type { Clock, TopicPartition } from '../../types.ts'
 import type { GroupCoordinator, Joining, MemberListener, Membership } from '../coordinator.ts'
 import type { CommittedOffset, OffsetCommit } from '../types.ts'
 import type { DeliveryCounts } from './delivery-counts.ts'
+import type { ConsumedRecord } from './page-source.ts'
+import type { ResolvedPolicy } from './run/failure-policy.ts'
 
 /** Who is told when topics were made or deleted, or have got more partitions. */
 export interface TopicFollower {
@@ -25,6 +27,12 @@ export interface GroupAccess {
   hasSeenMade(partition: TopicPartition): boolean
   committed(partition: TopicPartition): CommittedOffset | undefined
   commit(commits: readonly OffsetCommit[]): Promise<unknown>
+  /** Resolves once the dead-letter topic of the policy has it at its durability. */
+  appendDeadLetter(
+    record: ConsumedRecord<unknown, unknown>,
+    error: unknown,
+    policy: ResolvedPolicy<unknown, unknown>,
+  ): Promise<void>
   follow(follower: TopicFollower): void
   unfollow(follower: TopicFollower): void
   /** Told through the log's `failure`. It must not throw. */
