@@ -1,8 +1,11 @@
 // What is told of a group at work, what is refused while it has members, and what of it is there after a restart.
 import assert from 'node:assert/strict'
-import { suite } from 'node:test'
-import type { Consumer, ConsumerOptions, GroupDescription, Log } from '../../src/index.ts'
+import { suite, test } from 'node:test'
+import type { Consumer, ConsumerOptions, GroupDescription, LogError } from '../../src/index.ts'
+import { Log } from '../../src/index.ts'
+import { ManualClock } from '../../src/testing/index.ts'
 import { Deferred } from '../../src/util/deferred.ts'
+import { FaultFileSystem } from '../support/fault-file-system.ts'
 import { eventually } from '../support/log-places.ts'
 import type { Place } from '../support/on-disk-and-in-memory.ts'
 import { onDiskAndInMemory } from '../support/on-disk-and-in-memory.ts'
@@ -280,4 +283,27 @@ suite('offsets of a group of consumers', () => {
       assert.deepEqual(await again.groups(), [])
     },
   )
+})
+
+test('a group that cannot be stored is told, works on, and is stored when it can be', async () => {
+  const fileSystem = new FaultFileSystem()
+  const clock = new ManualClock()
+  const options = { fileSystem, clock, topics: { orders: {} } }
+  const log: Log = (await Log.open('/data', options)) as unknown as Log
+  const told: unknown[] = []
+  log.on('failure', ({ error }) => told.push((error as LogError).code))
+  await log.produce('orders', [{ value: 1 }, { value: 2 }])
+  await log.commitOffset('billing', { topic: 'orders', partition: 0, offset: 0 })
+  fileSystem.capacityBytes = fileSystem.usedBytes
+  const { more } = await joined(log, { autoCommit: false })
+  await eventually(() => told.length > 0, 'what is told of the write that failed')
+  assert.deepEqual(told, ['DISK_FULL'])
+  await more()
+  assert.equal((await log.describeGroup('billing')).generation, 1)
+  fileSystem.capacityBytes = Number.POSITIVE_INFINITY
+  await log.close()
+  assert.deepEqual(told, ['DISK_FULL'])
+  await using again: Log = (await Log.open('/data', options)) as unknown as Log
+  const { state, generation } = await again.describeGroup('billing')
+  assert.deepEqual([state, generation], ['Empty', 2])
 })
