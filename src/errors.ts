@@ -3,7 +3,7 @@
  * Every code stands once in this table; its text says what it means to the caller.
  */
 export const ERROR_CODES = {
-  CLOSED: 'the log is closed',
+  CLOSED: 'the log, or the consumer, is closed',
   READ_ONLY: 'the log was opened with readOnly',
   LOCKED: 'another owner holds the data directory',
   UNSUPPORTED_VERSION: 'a file was written by a newer version',
@@ -13,8 +13,7 @@ export const ERROR_CODES = {
   TOPIC_MISMATCH: 'the declaration does not fit the stored topic',
   UNKNOWN_GROUP: 'no such group',
   GROUP_NOT_EMPTY: 'the group has members; what was asked is for a group without',
-  FENCED:
-    'the partition belongs to a member of the group, and not to who commits; nothing was committed',
+  FENCED: 'the partition is not the own of who commits or asks for it; nothing was committed',
   NO_OFFSET: "the group has committed nothing for a partition, and from is 'none'",
   HANDLER_FAILED: 'a handler of a consumer failed, and its failure policy says stop',
   VALIDATION_FAILED: 'the schema refused a value',

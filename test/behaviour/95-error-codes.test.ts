@@ -75,7 +75,7 @@ function oldMessage(): Buffer {
   return message
 }
 
-const SCENARIOS: Partial<Record<LogErrorCode, Scenario>> = {
+const SCENARIOS: Record<LogErrorCode, Scenario> = {
   CLOSED: {
     run: async () => {
       const log = await open(place(), { topics: { events: {} } })
@@ -148,6 +148,33 @@ const SCENARIOS: Partial<Record<LogErrorCode, Scenario>> = {
       for await (const _ of log.consumer({ group: 'g', topics: ['events'] })) {
         await log.deleteGroup('g')
       }
+    },
+  },
+  FENCED: {
+    run: async () => {
+      await using log = await open(place(), { topics: { events: {} } })
+      await log.produce('events', { value: 1 })
+      for await (const { offset } of log.consumer({ group: 'g', topics: ['events'] })) {
+        await log.commitOffset('g', { topic: 'events', partition: 0, offset })
+      }
+    },
+  },
+  NO_OFFSET: {
+    run: async () => {
+      await using log = await open(place(), { topics: { events: {} } })
+      const consumer = log.consumer({ group: 'g', topics: ['events'], from: 'none' })
+      await consumer[Symbol.asyncIterator]().next()
+    },
+  },
+  HANDLER_FAILED: {
+    run: async () => {
+      await using log = await open(place(), { topics: { events: {} } })
+      await log.produce('events', { value: 1 })
+      const eachRecord = (): never => {
+        throw new Error('no')
+      }
+      const failurePolicy = { retries: 0, giveUp: 'stop' } as const
+      await log.consumer({ group: 'g', topics: ['events'] }).run({ eachRecord, failurePolicy })
     },
   },
   VALIDATION_FAILED: {
