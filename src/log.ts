@@ -53,6 +53,7 @@ export type {
 } from './groups/consumer/consumer.ts'
 export type { ConsumedPage } from './groups/consumer/iterators.ts'
 export type { ConsumedRecord } from './groups/consumer/page-source.ts'
+export { DEAD_LETTER_HEADERS } from './groups/consumer/run/dead-letters.ts'
 export type { Backoff, FailurePolicy } from './groups/consumer/run/failure-policy.ts'
 export type {
   Concurrency,
@@ -87,6 +88,7 @@ export type {
   PartitionLag,
   ResetTo,
 } from './groups/types.ts'
+export type { DeadLetterReplay, ReplayOptions } from './log/dead-letter-replay.ts'
 export type { ConsumedOf, SubscribedTo } from './log/group-calls.ts'
 export type { BackgroundFailure } from './log/log-core.ts'
 export type { LogEvents } from './log/log-events.ts'

@@ -15,6 +15,7 @@ const FACES: Readonly<Record<string, Face>> = {
   'src/index.ts': {
     values: [
       'CorruptLogError',
+      'DEAD_LETTER_HEADERS',
       'DecodeError',
       'DirectoryLockedError',
       'ERROR_CODES',
@@ -70,6 +71,7 @@ const FACES: Readonly<Record<string, Face>> = {
       'ConsumerSignal',
       'CutTail',
       'DamagedRegion',
+      'DeadLetterReplay',
       'DeadLetteredSignal',
       'DescribedPartition',
       'DiagnosticMessages',
@@ -128,6 +130,7 @@ const FACES: Readonly<Record<string, Face>> = {
       'RecordHeaders',
       'RecordStream',
       'RecoveryReport',
+      'ReplayOptions',
       'ResetOffset',
       'ResetTo',
       'RetriedSignal',

@@ -8,6 +8,7 @@ import { Consumer } from '../groups/consumer/consumer.ts'
 import { DeliveryCounts } from '../groups/consumer/delivery-counts.ts'
 import type { GroupAccess, TopicFollower } from '../groups/consumer/group-access.ts'
 import type { ConsumedRecord } from '../groups/consumer/page-source.ts'
+import { deadLetterHeaders } from '../groups/consumer/run/dead-letters.ts'
 import type { GroupSignals, LogSignals } from '../groups/consumer/signals.ts'
 import type { Joining, MemberListener, Membership } from '../groups/coordinator.ts'
 import { GroupCoordinator } from '../groups/coordinator.ts'
@@ -15,7 +16,9 @@ import type { LiveGroup, LiveGroups } from '../groups/live-group.ts'
 import { OFFSETS_TOPIC } from '../groups/offset-store.ts'
 import type { CommittedOffset, OffsetCommit } from '../groups/types.ts'
 import type { AssignorName, ConsumerOptions, ResolvedConsumerOptions } from '../options.ts'
-import { resolveConsumerOptions } from '../options.ts'
+import { isCompacted, resolveConsumerOptions } from '../options.ts'
+import type { Codecs } from '../storage/environment.ts'
+import { appendRaw, rawRecordOf } from '../topics/raw-records.ts'
 import type { Topic } from '../topics/topic.ts'
 import type { Clock, Durability, TopicPartition } from '../types.ts'
 import type { GroupOffsets } from './group-offsets.ts'
@@ -27,6 +30,7 @@ export interface ConsumerGroupsOptions {
   readonly offsets: GroupOffsets
   readonly signals: LogSignals
   readonly clock: Clock
+  readonly codecs: Codecs
   /** Told of what fails behind the calls. */
   readonly failed: (error: Error) => void
 }
@@ -210,12 +214,13 @@ class ConsumerAccess implements GroupAccess {
   readonly #durability: Durability | undefined
   readonly #topics: TopicRegistry
   readonly #offsets: GroupOffsets
+  readonly #codecs: Codecs
 
   constructor(
     group: ConsumerGroup,
     assignor: Assignor,
     { commitDurability }: ResolvedConsumerOptions,
-    { clock, failed, topics, offsets }: ConsumerGroupsOptions,
+    { clock, failed, topics, offsets, codecs }: ConsumerGroupsOptions,
   ) {
     this.group = group.name
     this.clock = clock
@@ -226,6 +231,7 @@ class ConsumerAccess implements GroupAccess {
     this.#durability = commitDurability
     this.#topics = topics
     this.#offsets = offsets
+    this.#codecs = codecs
   }
 
   get coordinator(): GroupCoordinator {
@@ -263,8 +269,27 @@ class ConsumerAccess implements GroupAccess {
     return this.#offsets.commitOfMember(this.group, commits, this.#durability)
   }
 
-  appendDeadLetter(): Promise<void> {
-    return Promise.reject(new TypeError('dead letters are not written yet'))
+  checkDeadLetterTopic(name: string): void {
+    refuseInternal(name, 'a dead-letter topic')
+    if (isCompacted(this.#topics.get(name).config)) {
+      throw new TypeError(
+        `${name} cannot be a dead-letter topic: it is compacted, and keeps only the last one of a key`,
+      )
+    }
+  }
+
+  async appendDeadLetter(
+    name: string,
+    record: ConsumedRecord<unknown, unknown>,
+    error: unknown,
+  ): Promise<void> {
+    const bytes = await rawRecordOf(this.#topics.get(record.topic), record)
+    const headers = deadLetterHeaders(record.headers, record, this.group, error)
+    const letter = { ...bytes, headers, timestamp: undefined }
+    const topic = this.#topics.get(name)
+    // Those of one partition stay in their order.
+    const partition = record.partition % topic.partitions.length
+    await appendRaw(topic, this.#codecs, partition, letter)
   }
 
   follow(follower: TopicFollower): void {

@@ -13,6 +13,7 @@ import type { CommitOptions, ConsumerOptions } from '../options.ts'
 import { resolveCommitOptions } from '../options.ts'
 import type { AnyTopics, ReadKeyOf, TopicName, ValueOf } from '../topics/topic-types.ts'
 import type { TopicPartition } from '../types.ts'
+import type { DeadLetterReplay, ReplayOptions } from './dead-letter-replay.ts'
 import type { LogEvents } from './log-events.ts'
 import type { Session } from './session.ts'
 
@@ -49,6 +50,19 @@ export class GroupCalls<T extends object = AnyTopics> extends EventEmitter<LogEv
     return this.#session.core.consumers.consumer(options) as unknown as Consumer<
       ConsumedOf<T, SubscribedTo<T, S>>
     >
+  }
+
+  /**
+   * Brings the dead letters of a topic back to the topics and partitions that they come from, with their keys, values, timestamps and own headers, each
+   * once: how far it has come is committed for a group of its own. Every group that reads those topics is given them.
+   * Rejects with `UNKNOWN_TOPIC` or `UNKNOWN_PARTITION` where the origin of one is not there any more; what came before is replayed.
+   */
+  async replayDeadLetters(
+    deadLetterTopic: TopicName<T>,
+    options?: ReplayOptions,
+  ): Promise<DeadLetterReplay> {
+    this.#session.requireWritable()
+    return await this.#session.track(this.#session.core.replays.replay(deadLetterTopic, options))
   }
 
   /** Commits the next offset to be read, of one or many partitions: all or none. */

@@ -24,6 +24,7 @@ import { Background } from './background.ts'
 import { Compaction } from './compaction.ts'
 import { ConsumerGroups } from './consumer-groups.ts'
 import type { DataDirectory } from './data-directory.ts'
+import { DeadLetterReplays } from './dead-letter-replay.ts'
 import { GroupOffsets } from './group-offsets.ts'
 import { LogStarts } from './log-starts.ts'
 import type { TopicFiles } from './topic-files.ts'
@@ -58,6 +59,7 @@ export class LogCore {
   readonly topics: TopicRegistry
   readonly groups: GroupOffsets
   readonly consumers: ConsumerGroups
+  readonly replays: DeadLetterReplays
   readonly compaction: Compaction
   readonly signals: LogSignals
   readonly environment: StorageEnvironment
@@ -133,8 +135,10 @@ export class LogCore {
       offsets: this.groups,
       signals: this.signals,
       clock,
+      codecs: this.environment.codecs,
       failed: (error) => this.#failedBehind(error),
     })
+    this.replays = new DeadLetterReplays(this.topics, this.groups, this.environment.codecs)
     this.compaction = new Compaction({
       environment: this.environment,
       options,

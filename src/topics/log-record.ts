@@ -67,6 +67,14 @@ class DecodingRecord implements LogRecord<Key, unknown> {
     this.#decoded = UNDECODED
   }
 
+  /** Of a record of this kind, its stored value. */
+  static valueBytesOf(record: object | DecodingRecord): Buffer | null | undefined {
+    if (!(#page in record)) return undefined
+    const start = record.#valueStart
+    const length = record.#valueLength
+    return length < 0 ? null : record.#page.subarray(start, start + length)
+  }
+
   /** Of nearly all records, which have no field of their own for it: see `setDeliveryCount`. */
   get deliveryCount(): number {
     return 1
@@ -184,6 +192,19 @@ export function setDeliveryCount(record: object, deliveryCount: number): void {
     enumerable: true,
     configurable: true,
   })
+}
+
+/** The key and value of a record that was read, as bytes. A key that was no UTF-8 and is a string is not what it was. */
+export function rawBytesOf(record: LogRecord<unknown, unknown>): {
+  readonly key: Uint8Array | null
+  readonly value: Uint8Array | null
+} {
+  const key = typeof record.key === 'string' ? Buffer.from(record.key) : record.key
+  const value = DecodingRecord.valueBytesOf(record)
+  return {
+    key: key as Uint8Array | null,
+    value: value === undefined ? (record.value as Uint8Array | null) : value,
+  }
 }
 
 const NO_BYTES = new ArrayBuffer(0)

@@ -21,11 +21,7 @@ export class RunScene {
   random = 0
   outcome: 'running' | 'ended' | Error = 'running'
 
-  constructor(
-    source: FakePageSource,
-    options: RunOptions<string, unknown>,
-    maxPollIntervalMs = 300_000,
-  ) {
+  constructor(source: FakePageSource, options: RunOptions, maxPollIntervalMs = 300_000) {
     this.runner = new Runner(source, resolveRunOptions(options), {
       clock: this.clock,
       maxPollIntervalMs,

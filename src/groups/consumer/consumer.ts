@@ -9,7 +9,7 @@ import type { ConsumedPage } from './iterators.ts'
 import { ConsumedRecordIterator, PageIterator } from './iterators.ts'
 import { ConsumerMember } from './member.ts'
 import type { ConsumedRecord, Consuming } from './page-source.ts'
-import type { ResolvedRunOptions, RunOptions } from './run/run-options.ts'
+import type { RunOptions } from './run/run-options.ts'
 import { resolveRunOptions } from './run/run-options.ts'
 import { Runner } from './run/runner.ts'
 import type { ConsumerMetrics, ConsumerSignals } from './signals.ts'
@@ -95,18 +95,27 @@ export class Consumer<R extends ConsumedRecord<unknown, unknown> = ConsumedRecor
   }
 
   /**
-   * Hands records to handlers until the consumer is closed. Rejects, after it has closed the consumer, where a handler has failed and the failure
-   * policy says stop (`HandlerFailedError`), and with what ends a loop, too.
+   * Gives each record, or each page, to a handler: several at once where `concurrency` says so, in the order of their partition or their key, and
+   * again where a handler fails, as `failurePolicy` says. A record is done when its handler has ended. Resolves once the consumer is closed and
+   * what was begun has ended. Rejects with what ends it, and has left the group then: with `HandlerFailedError` where the policy says stop, and as a loop
+   * would.
    */
-  async run(options: RunOptions<KeyOfRecord<R>, ValueOfRecord<R>>): Promise<void> {
-    const resolved = resolveRunOptions(options) as unknown as ResolvedRunOptions<unknown, unknown>
-    const { access, signals, options: own } = this.#context
+  async run(options: RunOptions<R>): Promise<void> {
+    const { access, options: own, signals } = this.#context
+    const given = options as unknown as RunOptions<ConsumedRecord<unknown, unknown>>
+    const resolved = resolveRunOptions<unknown, unknown>(given)
+    const { deadLetterTopic } = resolved.policy
+    if (deadLetterTopic !== undefined) {
+      access.checkDeadLetterTopic(deadLetterTopic)
+      requireOther(deadLetterTopic, access.topicsOf(own.topics))
+    }
     const runner = new Runner(this.#member, resolved, {
       clock: access.clock,
       maxPollIntervalMs: own.maxPollIntervalMs,
       random: Math.random,
       signals,
-      appendDeadLetter: (record, error) => access.appendDeadLetter(record, error, resolved.policy),
+      appendDeadLetter: (record, error) =>
+        access.appendDeadLetter(deadLetterTopic ?? '', record, error),
     })
     this.#begin(runner)
     try {
@@ -233,7 +242,11 @@ export class Consumer<R extends ConsumedRecord<unknown, unknown> = ConsumedRecor
    * Further calls answer with the first one's promise. Rejects, after it has left, with what the commit or `onRevoked` has come to.
    */
   close(options?: ConsumerCloseOptions): Promise<void> {
-    if (this.#closing !== undefined) return this.#closing
+    if (this.#closing !== undefined) {
+      // A handler that calls it once more is not waited for, either.
+      void this.#way?.drained()
+      return this.#closing
+    }
     try {
       const drainMs = resolveDrainMs(options)
       this.#member.beginClose()
@@ -298,9 +311,12 @@ export class Consumer<R extends ConsumedRecord<unknown, unknown> = ConsumedRecor
   }
 }
 
-/** The keys of a consumer's records. */
-type KeyOfRecord<R> = [R] extends [ConsumedRecord<infer K, infer _V>] ? K : never
-type ValueOfRecord<R> = [R] extends [ConsumedRecord<infer _K, infer V>] ? V : never
+function requireOther(deadLetterTopic: string, topics: readonly string[]): void {
+  if (!topics.includes(deadLetterTopic)) return
+  throw new TypeError(
+    `deadLetterTopic is '${deadLetterTopic}', which the consumer itself reads: what fails would come back to it`,
+  )
+}
 
 /** What `commit` needs of a record. */
 export type CommittableRecord = Pick<LogRecord<unknown, unknown>, 'topic' | 'partition' | 'offset'>

@@ -4,7 +4,6 @@ import type { GroupCoordinator, Joining, MemberListener, Membership } from '../c
 import type { CommittedOffset, OffsetCommit } from '../types.ts'
 import type { DeliveryCounts } from './delivery-counts.ts'
 import type { ConsumedRecord } from './page-source.ts'
-import type { ResolvedPolicy } from './run/failure-policy.ts'
 
 /** Who is told when topics were made or deleted, or have got more partitions. */
 export interface TopicFollower {
@@ -27,11 +26,13 @@ export interface GroupAccess {
   hasSeenMade(partition: TopicPartition): boolean
   committed(partition: TopicPartition): CommittedOffset | undefined
   commit(commits: readonly OffsetCommit[]): Promise<unknown>
-  /** Resolves once the dead-letter topic of the policy has it at its durability. */
+  /** Throws what is wrong with a dead-letter topic: `UNKNOWN_TOPIC`, or a `TypeError`. */
+  checkDeadLetterTopic(name: string): void
+  /** Appends a record to a dead-letter topic; resolves once it is acknowledged at that topic's durability. */
   appendDeadLetter(
+    name: string,
     record: ConsumedRecord<unknown, unknown>,
     error: unknown,
-    policy: ResolvedPolicy<unknown, unknown>,
   ): Promise<void>
   follow(follower: TopicFollower): void
   unfollow(follower: TopicFollower): void

@@ -28,7 +28,7 @@ export interface Backoff {
 }
 
 /** What becomes of a record whose handler throws or rejects. */
-export interface FailurePolicy<K = string, V = unknown> {
+export interface FailurePolicy<R = ConsumedRecord> {
   /**
    * How often it is handed out again before it is given up. Default 3; at least 0; `Infinity`: its key (or partition) waits until its handler
    * succeeds.
@@ -43,7 +43,7 @@ export interface FailurePolicy<K = string, V = unknown> {
    */
   readonly giveUp?: 'stop' | 'skip' | { readonly deadLetterTopic: string }
   /** Whether to retry at all after this error. Default: unless the record cannot be decoded (`DECODE_FAILED`), which it never will. */
-  readonly shouldRetry?: (error: unknown, record: ConsumedRecord<K, V>) => boolean
+  readonly shouldRetry?: (error: unknown, record: R) => boolean
 }
 
 export interface ResolvedPolicy<K, V> {
@@ -69,7 +69,7 @@ const BACKOFF: ReadonlySet<string> = new Set<keyof Backoff>([
 ])
 
 export function resolveFailurePolicy<K, V>(given: unknown = {}): ResolvedPolicy<K, V> {
-  const policy = (checkObject('failurePolicy', given) ?? {}) as FailurePolicy<K, V>
+  const policy = (checkObject('failurePolicy', given) ?? {}) as FailurePolicy<ConsumedRecord<K, V>>
   checkNames('failurePolicy', policy, POLICY)
   const { retries = 3, shouldRetry = canSucceed } = policy
   if (retries !== Number.POSITIVE_INFINITY) checkInteger('failurePolicy.retries', retries, 0)

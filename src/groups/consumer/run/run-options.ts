@@ -17,10 +17,10 @@ export interface HandlerContext {
 }
 
 /** Records of one partition, in their order; at least one. */
-export interface ConsumedBatch<K = string, V = unknown> {
+export interface ConsumedBatch<R = ConsumedRecord> {
   readonly topic: string
   readonly partition: number
-  readonly records: readonly ConsumedRecord<K, V>[]
+  readonly records: readonly R[]
 }
 
 /** How many handlers may be under way at once, and what they must not overtake. */
@@ -34,17 +34,17 @@ export interface Concurrency {
   readonly max: number
 }
 
-interface SharedRunOptions<K, V> {
+interface SharedRunOptions<R> {
   /** A number is that many partitions at once. Default 1: one handler at a time. */
   readonly concurrency?: number | Concurrency
-  readonly failurePolicy?: FailurePolicy<K, V>
+  readonly failurePolicy?: FailurePolicy<R>
 }
 
 /** Exactly one of `eachRecord` and `eachBatch`. A handler may answer at once or with a promise; it fails by throwing or rejecting. */
-export type RunOptions<K = string, V = unknown> = SharedRunOptions<K, V> &
+export type RunOptions<R = ConsumedRecord> = SharedRunOptions<R> &
   (
     | {
-        readonly eachRecord: (record: ConsumedRecord<K, V>, context: HandlerContext) => unknown
+        readonly eachRecord: (record: R, context: HandlerContext) => unknown
         readonly eachBatch?: never
       }
     | {
@@ -52,7 +52,7 @@ export type RunOptions<K = string, V = unknown> = SharedRunOptions<K, V> &
          * A page of a partition, whole. A batch that fails is retried whole; given up, it is handed out once more record by record, so that only those
          * that fail then are skipped or dead letters. Concurrency is by partition.
          */
-        readonly eachBatch: (batch: ConsumedBatch<K, V>, context: HandlerContext) => unknown
+        readonly eachBatch: (batch: ConsumedBatch<R>, context: HandlerContext) => unknown
         readonly eachRecord?: never
       }
   )
@@ -61,7 +61,9 @@ export interface ResolvedRunOptions<K, V> {
   readonly eachRecord:
     | ((record: ConsumedRecord<K, V>, context: HandlerContext) => unknown)
     | undefined
-  readonly eachBatch: ((batch: ConsumedBatch<K, V>, context: HandlerContext) => unknown) | undefined
+  readonly eachBatch:
+    | ((batch: ConsumedBatch<ConsumedRecord<K, V>>, context: HandlerContext) => unknown)
+    | undefined
   readonly by: 'partition' | 'key'
   readonly max: number
   readonly policy: ResolvedPolicy<K, V>
@@ -76,7 +78,9 @@ const RUN: ReadonlySet<string> = new Set<keyof RunOptions>([
 const CONCURRENCY: ReadonlySet<string> = new Set<keyof Concurrency>(['by', 'max'])
 
 /** Throws a `TypeError` or `RangeError` that names what is wrong. */
-export function resolveRunOptions<K, V>(given: RunOptions<K, V>): ResolvedRunOptions<K, V> {
+export function resolveRunOptions<K, V>(
+  given: RunOptions<ConsumedRecord<K, V>>,
+): ResolvedRunOptions<K, V> {
   const { eachRecord, eachBatch, concurrency, failurePolicy } = checkFields('run', given, RUN)
   if ((eachRecord === undefined) === (eachBatch === undefined)) {
     const which =
