@@ -99,14 +99,18 @@ export function requireNotSubscribed(
   live: LiveGroup | undefined,
   partitions: readonly TopicPartition[],
 ): void {
+  const subscribed = subscribedTopics(live)
   for (const { topic } of partitions) {
-    if (!isSubscribed(live, topic)) continue
+    if (!subscribed.has(topic)) continue
     const message = `the group ${JSON.stringify(group)} has a member that is subscribed to ${topic}: none of its offsets were deleted`
     throw new LogError('GROUP_NOT_EMPTY', message)
   }
 }
 
-export function isSubscribed(live: LiveGroup | undefined, topic: string): boolean {
-  if (live === undefined) return false
-  return [...live.state.members.values()].some(({ topics }) => topics.includes(topic))
+export function subscribedTopics(live: LiveGroup | undefined): ReadonlySet<string> {
+  const subscribed = new Set<string>()
+  for (const { topics } of live?.state.members.values() ?? []) {
+    for (const topic of topics) subscribed.add(topic)
+  }
+  return subscribed
 }

@@ -11,7 +11,7 @@
 import type { TopicPartition } from '../types.ts'
 import type { GroupMetadata } from './group-metadata-format.ts'
 import type { LiveGroup } from './live-group.ts'
-import { isSubscribed } from './live-group.ts'
+import { subscribedTopics } from './live-group.ts'
 import type { GroupOffset } from './types.ts'
 
 /** What is known of a group. */
@@ -39,7 +39,8 @@ export function expiryOf(group: ExpiringGroup, retentionMs: number, now: number)
   const isOver = (each: GroupOffset, sinceMs: number): boolean =>
     now - Math.max(sinceMs, each.commitTimestamp) >= retentionMs && !isUndecided(each)
   if (live !== undefined && live.state.members.size > 0) {
-    const unread = offsets.filter(({ topic }) => !isSubscribed(live, topic))
+    const subscribed = subscribedTopics(live)
+    const unread = offsets.filter(({ topic }) => !subscribed.has(topic))
     return { offsets: unread.filter((each) => isOver(each, -1)), metadata: undefined }
   }
   if (metadata !== undefined && metadata.members.length > 0) {

@@ -188,7 +188,8 @@ export class GroupOffsets {
 
   async #known(group: string): Promise<KnownGroup> {
     checkGroupName(group)
-    await this.groupStore.settled(group)
+    // That the last member has left may still be about to be stored.
+    if (!this.#hasMembers(group)) await this.groupStore.settled(group)
     const store = await this.#current()
     const live = this.liveGroups.find(group)
     const isLive = live !== undefined && (this.#hasMembers(group) || store?.has(group) === true)

@@ -41,6 +41,22 @@ async function joined(log: Log, options: Partial<ConsumerOptions> = {}): Promise
   }
 }
 
+/** Waits until a reader beside finds what is true of the group. */
+async function untilStored(
+  place: Place,
+  isTrue: (description: GroupDescription) => boolean,
+): Promise<void> {
+  await eventually(async () => {
+    const beside: Log = await place.open({ readOnly: true })
+    const groups = await beside.groups()
+    const isThere = groups.length > 0 && isTrue(await beside.describeGroup('billing'))
+    await beside.close()
+    return isThere
+  }, 'what is stored of the group')
+}
+
+const isStable = ({ state }: GroupDescription): boolean => state === 'Stable'
+
 function ownersIn({ partitions }: GroupDescription): (string | undefined)[] {
   return partitions.map(({ owner }) => owner)
 }
@@ -155,13 +171,7 @@ suite('a group at work', () => {
   onDiskAndInMemory('is seen by a reader beside it, as it was stored last', async (place) => {
     const log = await filled(place, 1)
     const { consumer } = await joined(log)
-    await eventually(async () => {
-      const beside: Log = await place.open({ readOnly: true })
-      const groups = await beside.groups()
-      const known = groups.length === 0 ? undefined : await beside.describeGroup('billing')
-      await beside.close()
-      return known?.state === 'Stable' && ownersIn(known)[0] === consumer.memberId
-    })
+    await untilStored(place, (stored) => ownersIn(stored)[0] === consumer.memberId)
   })
 })
 
@@ -220,7 +230,7 @@ suite('after a process was killed', () => {
   onDiskAndInMemory('the generation goes on, and its members have nothing', async (place) => {
     const log = await filled(place, 2)
     const { consumer } = await joined(log, { clientId: 'a' })
-    await eventually(async () => (await log.describeGroup('billing')).state === 'Stable')
+    await untilStored(place, isStable)
     const killed = await place.killed()
     const again: Log = await killed.open()
     const { generation, leader } = await again.describeGroup('billing')
@@ -238,6 +248,7 @@ suite('after a process was killed', () => {
     void first.more().catch(() => {})
     await joining
     const before = assignedIn(await log.describeGroup('billing'))
+    await untilStored(place, ({ members }) => members.length === 2)
     const killed = await place.killed()
     const again: Log = await killed.open()
     await killed.clock.advance(SESSION_MS - 1)
@@ -252,7 +263,7 @@ suite('after a process was killed', () => {
   onDiskAndInMemory('a group that is deleted stays so, whatever it was before', async (place) => {
     const log = await filled(place, 1)
     await joined(log)
-    await log.describeGroup('billing')
+    await untilStored(place, isStable)
     const killed = await place.killed()
     const again: Log = await killed.open()
     await again.deleteGroup('billing')

@@ -54,10 +54,19 @@ async function writeGroups(
   await joining
   await next
   const described = await log.describeGroup('killed')
-  await log.describeGroup('left')
+  await untilStored(directory, described.generation)
   const killed = scratchDirectory('killed-members')
   cpSync(directory, killed, { recursive: true })
   return { killed, described }
+}
+
+/** Nobody waits for a group to be stored. */
+async function untilStored(directory: string, generation: number): Promise<void> {
+  for (;;) {
+    await using beside = await Log.open(directory, { readOnly: true })
+    const isKnown = (await beside.groups()).includes('killed')
+    if (isKnown && (await beside.describeGroup('killed')).generation === generation) return
+  }
 }
 
 /** Of each group what was stored of it last, by Kafka's names for it. */
