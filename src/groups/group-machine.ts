@@ -66,13 +66,15 @@ class GroupChange {
     switch (event.type) {
       case 'join':
         this.#join(event.member)
+        // Who takes nobody's place has nothing before the next target.
+        if (this.#state.target === this.#before.target) return
         break
       case 'leave':
         this.#leave(event.memberId, now)
         break
       case 'subscribe':
         this.#subscribe(event.memberId, event.topics)
-        break
+        return
       case 'pace': {
         const { busySinceMs } = event
         this.#update(event.memberId, () => ({ busySinceMs }))
@@ -83,7 +85,7 @@ class GroupChange {
         break
       case 'topics':
         this.#takeTopics(event.partitionCounts)
-        break
+        return
       case 'stood':
         this.#allow(event.durationMs, now)
         return
