@@ -17,7 +17,7 @@ export const groups: Command = {
   usage: '[GROUP] --dir DIR [options]',
   operands: { least: 0, most: 1 },
   details: [
-    'LAG is the number of offsets from the committed one to the end, BEHIND how long the first unread record has been waiting.',
+    'LAG is the number of offsets from the committed one to the end, BEHIND how long the first unread record has been waiting. Members, and the OWNER of a partition, are those that were stored last: of a process that was killed they stay until the group is at work again.',
   ],
   options: [DIR_OPTION],
   examples: [
