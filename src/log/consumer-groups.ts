@@ -283,9 +283,9 @@ class ConsumerAccess implements GroupAccess {
     record: ConsumedRecord<unknown, unknown>,
     error: unknown,
   ): Promise<void> {
-    const bytes = await rawRecordOf(this.#topics.get(record.topic), record)
+    const { key, value } = await rawRecordOf(this.#topics.find(record.topic), record)
     const headers = deadLetterHeaders(record.headers, record, this.group, error)
-    const letter = { ...bytes, headers, timestamp: undefined }
+    const letter = { key, value, headers, timestamp: undefined }
     const topic = this.#topics.get(name)
     // Those of one partition stay in their order.
     const partition = record.partition % topic.partitions.length

@@ -26,28 +26,30 @@ export function rawTopic(topic: Topic): Topic {
 }
 
 /**
- * The stored key and value of a record that was read. They are read again, as a key that is no UTF-8 is another as a string; where the log does not have
- * the record any more, they are those in hand.
+ * The stored key and value of a record that was read. They are read again, as a key that is no UTF-8 is another as a string; where the log does not
+ * have the record any more, or cannot read it now, they are those in hand.
  */
 export async function rawRecordOf(
-  topic: Topic,
+  topic: Topic | undefined,
   record: LogRecord<unknown, unknown>,
 ): Promise<Pick<RawRecord, 'key' | 'value'>> {
   const { partition, offset } = record
-  const log = topic.partition(partition)
-  if (offset >= log.logStartOffset) {
-    const request = {
-      offset,
-      end: offset + 1,
-      maxBytes: 1,
-      maxRecords: 1,
-      onCorrupt: 'skip',
-    } as const
+  const log = topic?.partitions[partition]
+  if (topic === undefined || log === undefined) return rawBytesOf(record)
+  const request = {
+    offset,
+    end: offset + 1,
+    maxBytes: 1,
+    maxRecords: 1,
+    onCorrupt: 'skip',
+  } as const
+  try {
     const { records } = await readRecords(rawTopic(topic), log, request)
     const [found] = records as unknown as LogRecord<Buffer, Buffer>[]
-    if (found?.offset === offset) return { key: found.key, value: found.value }
+    return found?.offset === offset ? found : rawBytesOf(record)
+  } catch {
+    return rawBytesOf(record)
   }
-  return rawBytesOf(record)
 }
 
 /** Appends a record to a partition of a topic; resolves once it is acknowledged at the topic's durability. */

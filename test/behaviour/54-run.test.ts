@@ -415,6 +415,39 @@ suite('dead letters', () => {
     assert.deepEqual((await all(log, 'graves'))[0]?.value, bytes)
   })
 
+  onDiskAndInMemory(
+    'have the bytes of a key that is no UTF-8, and of a record that has gone from the log',
+    async (place) => {
+      const key = Buffer.from([0xff, 0xfe])
+      const topics = { t: {}, graves: {} }
+      const first = await place.open({ topics })
+      await first.close()
+      const raw = (await place.open({ raw: true })) as unknown as Log
+      for (let n = 0; n < 2; n += 1)
+        await raw.produce('t', { key: key as never, value: Buffer.from([0xc1]) })
+      const log = (await place.reopen(raw, { topics })) as unknown as Log
+      const consumer = log.consumer(OPTIONS)
+      const handlers = new HeldHandlers()
+      const run = consumer.run({
+        eachRecord: handlers.eachRecord as never,
+        failurePolicy: { retries: 0, giveUp: { deadLetterTopic: 'graves' } },
+      })
+      await eventually(() => handlers.underWay.has('0@0'))
+      await handlers.fail('0@0')
+      await eventually(() => handlers.underWay.has('0@1'))
+      await log.deleteRecords('t', { partition: 0, before: 2 })
+      await handlers.fail('0@1')
+      await eventually(async () => (await log.offsets('graves', 0)).latest === 2)
+      await consumer.close()
+      await run
+      const bytes = (await place.reopen(log, { raw: true })) as unknown as Log
+      const letters = (await all(bytes, 'graves')) as unknown as { key: Buffer; value: Buffer }[]
+      assert.deepEqual(letters[0]?.key, key)
+      assert.deepEqual(letters[0]?.value, Buffer.from([0xc1]))
+      assert.deepEqual(letters[1]?.value, Buffer.from([0xc1]))
+    },
+  )
+
   onDiskAndInMemory('are replayed to where they come from, each once', async (place) => {
     const log = await buried(place)
     await log.produce('graves', { value: 'no dead letter' })
