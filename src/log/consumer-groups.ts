@@ -18,6 +18,7 @@ import type { CommittedOffset, OffsetCommit } from '../groups/types.ts'
 import type { AssignorName, ConsumerOptions, ResolvedConsumerOptions } from '../options.ts'
 import { isCompacted, resolveConsumerOptions } from '../options.ts'
 import type { Codecs } from '../storage/environment.ts'
+import type { PartitionLog } from '../storage/partition-log.ts'
 import { appendRaw, rawRecordOf } from '../topics/raw-records.ts'
 import type { Topic } from '../topics/topic.ts'
 import type { Clock, Durability, TopicPartition } from '../types.ts'
@@ -124,6 +125,8 @@ export class ConsumerGroups implements LiveGroups {
 class ConsumerGroup {
   readonly name: string
   readonly deliveries: DeliveryCounts = new DeliveryCounts()
+  /** See `GroupAccess`. */
+  starts: WeakMap<PartitionLog, number> = new WeakMap()
   readonly #groups: ConsumerGroups
   readonly #options: ConsumerGroupsOptions
   readonly #followers = new Set<TopicFollower>()
@@ -232,6 +235,10 @@ class ConsumerAccess implements GroupAccess {
     this.#topics = topics
     this.#offsets = offsets
     this.#codecs = codecs
+  }
+
+  get starts(): WeakMap<PartitionLog, number> {
+    return this.#group.starts
   }
 
   get coordinator(): GroupCoordinator {

@@ -213,6 +213,84 @@ suite('a partition changes hands', () => {
   })
 
   onDiskAndInMemory(
+    "and what its owner was just reading of it is its next owner's alone",
+    async (place) => {
+      const log = (await place.open({
+        topics: {
+          t: { partitions: 2, value: 'bytes', compression: 'gzip', maxMessageBytes: 64_000_000 },
+        },
+      })) as unknown as Log
+      // Is decompressed by the thread pool, for longer than a rebalance takes.
+      await log.produce('t', { value: Buffer.alloc(32_000_000), partition: 0 })
+      let isGiven: boolean | undefined
+      const a = new Member(log, {
+        assignor: LAST_HAS_T0,
+        instanceId: 'a',
+        // Until the page has long been read.
+        onRevoked: async () => {
+          isGiven = !(await isWaiting(ofA, 30_000))
+        },
+      })
+      const ofA = a.next()
+      await eventually(() => a.owned.length > 0)
+      const b = new Member(log, { assignor: LAST_HAS_T0, instanceId: 'b' })
+      assert.equal((await b.next())?.deliveryCount, 1)
+      assert.equal(isGiven, false)
+    },
+  )
+
+  onDiskAndInMemory('with what is committed in onRevoked', async (place) => {
+    const log = await filled(place, 2, 5)
+    const a: Member = new Member(log, {
+      assignor: LAST_HAS_T0,
+      instanceId: 'a',
+      autoCommit: false,
+      onRevoked: () => a.consumer.commit(),
+    })
+    for (let n = 0; n < 3; n += 1) await a.next()
+    const b = new Member(log, { assignor: LAST_HAS_T0, instanceId: 'b', autoCommit: false })
+    const next = b.next()
+    assert.ok(await isWaiting(next))
+    void a.next()
+    assert.equal((await next)?.offset, 3)
+    assert.deepEqual(await committedBy(log, 'g'), { 't-0': 3 })
+  })
+
+  onDiskAndInMemory('where it was begun, while nothing is committed', async (place) => {
+    const log = await filled(place, 2, 5)
+    const options = { assignor: LAST_HAS_T0, autoCommit: false, from: 'latest' } as const
+    const a = new Member(log, { ...options, instanceId: 'a' })
+    const ofA = a.next()
+    assert.ok(await isWaiting(ofA))
+    await log.produce('t', { value: 5, partition: 0 })
+    assert.equal((await ofA)?.value, 5)
+    const b = new Member(log, { ...options, instanceId: 'b' })
+    const ofB = b.next()
+    assert.ok(await isWaiting(ofB))
+    void a.next()
+    const record = await ofB
+    assert.deepEqual([record?.value, record?.deliveryCount], [5, 1])
+  })
+
+  onDiskAndInMemory('when the close of its owner has waited long enough', async (place) => {
+    const log = await filled(place, 1, 5)
+    const [a, b] = [new Member(log), new Member(log)]
+    const [ofA, ofB] = [a.next(), b.next()]
+    const record = await Promise.race([ofA, ofB])
+    const [owner, other, waiting] = a.records.length === 1 ? [a, b, ofB] : [b, a, ofA]
+    await owner.consumer.close({ drainMs: 5_000 })
+    assert.deepEqual(owner.told, ['assigned t-0'])
+    await place.clock.advance(4_999)
+    assert.ok(await isWaiting(waiting))
+    await place.clock.advance(1)
+    const again = await waiting
+    assert.deepEqual([again?.offset, again?.deliveryCount], [record?.offset, 2])
+    assert.deepEqual(owner.told, ['assigned t-0', 'revoked t-0'])
+    assert.equal(await owner.next(), undefined)
+    assert.deepEqual(other.told, ['assigned t-0'])
+  })
+
+  onDiskAndInMemory(
     'also where its commit fails; what was not committed is handed out again',
     async (place) => {
       const log = await filled(place, 1, 5)

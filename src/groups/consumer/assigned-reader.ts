@@ -64,7 +64,8 @@ export class AssignedReader {
       const { moves } = claim
       const read = this.#read(claim)
       const page = read instanceof Promise ? await read : read
-      if (claim.moves !== moves || !this.#listeners.has(claim) || claim.isPaused) {
+      // It may have been paused, asked back, moved or taken away meanwhile.
+      if (claim.moves !== moves || !claim.isReadable || !this.#listeners.has(claim)) {
         this.look(claim)
         continue
       }

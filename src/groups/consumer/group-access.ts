@@ -1,3 +1,4 @@
+import type { PartitionLog } from '../../storage/partition-log.ts'
 import type { Topic } from '../../topics/topic.ts'
 import type { Clock, TopicPartition } from '../../types.ts'
 import type { GroupCoordinator, Joining, MemberListener, Membership } from '../coordinator.ts'
@@ -15,6 +16,8 @@ export interface GroupAccess {
   readonly group: string
   readonly clock: Clock
   readonly deliveries: DeliveryCounts
+  /** Where the group has begun partitions for which nothing was committed, since it is at work. */
+  readonly starts: WeakMap<PartitionLog, number>
   /** There once a consumer has joined. */
   readonly coordinator: GroupCoordinator
   /** Throws a `TypeError` where the group is at work with another assignor. */

@@ -265,6 +265,7 @@ export class ConsumerMember implements MemberListener, TopicFollower, PageSource
       const message = `another consumer has joined the group ${group} with the instanceId ${this.#options.instanceId}`
       this.failed(new LogError('FENCED', message))
     }
+    if (partitions.length === 0) return
     void this.#changes.run(() => this.#tell(() => this.#options.onLost?.(partitions)))
   }
 

@@ -66,10 +66,16 @@ export class Ownership {
     if (topic === undefined || log === undefined || !this.#isWithout(each)) return undefined
     const { group, from, autoCommit } = options
     const committed = access.committed(each)
+    const begunAt = access.starts.get(log)
+    if (committed === undefined && begunAt !== undefined) {
+      return new Claim(topic, log, { position: begunAt, metadata: '' })
+    }
     const isNew = access.hasSeenMade(each)
     const claim = new Claim(topic, log, await startOf(log, { group, from, committed, isNew }))
+    if (committed !== undefined || from.kind === 'earliest') return claim
     // Where the next owner begins must not depend on when it comes.
-    if (committed === undefined && from.kind !== 'earliest' && autoCommit) claim.changes += 1
+    access.starts.set(log, claim.position)
+    if (autoCommit) claim.changes += 1
     return claim
   }
 
