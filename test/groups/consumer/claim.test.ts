@@ -1,0 +1,103 @@
+import assert from 'node:assert/strict'
+import { describe, test } from 'node:test'
+import { Claim } from '../../../src/groups/consumer/claim.ts'
+import { decodeFinished, encodeFinished } from '../../../src/groups/consumer/run/finished-ranges.ts'
+import type { PartitionLog } from '../../../src/storage/partition-log.ts'
+import type { Topic } from '../../../src/topics/topic.ts'
+
+/** Of a partition a claim looks at nothing but its name and its end. */
+function claimAt(position: number, metadata = ''): Claim {
+  const log = { topic: 't', partition: 0, name: 't-0', highWatermark: 1000 } as PartitionLog
+  return new Claim({ gone: undefined } as Topic, log, { position, metadata })
+}
+
+const finished = (committed: number, ...ranges: [number, number][]): string =>
+  encodeFinished(
+    committed,
+    ranges.map(([start, end]) => ({ start, end })),
+  ) ?? ''
+
+describe('a claim', () => {
+  test('is done up to what is finished, and never less', () => {
+    const claim = claimAt(5)
+    assert.equal(claim.isDirty, false)
+    claim.advance(8, undefined)
+    claim.advance(7, undefined)
+    assert.deepEqual(claim.toCommit(), { topic: 't', partition: 0, offset: 8 })
+    assert.equal(claim.isDirty, true)
+  })
+
+  test('passes over what has no records once all below it is done', () => {
+    const claim = claimAt(0)
+    claim.position = 10
+    claim.pass(10, 15)
+    claim.position = 15
+    assert.equal(claim.done, 0)
+    assert.equal(claim.startOf(15), 10)
+    claim.pass(15, 20)
+    claim.advance(9, undefined)
+    assert.equal(claim.done, 9)
+    claim.advance(10, undefined)
+    assert.equal(claim.done, 20)
+    claim.pass(20, 30)
+    assert.equal(claim.done, 30)
+  })
+
+  test('leaves out what was finished above its commit, and keeps that in what it commits until it is read', () => {
+    const claim = claimAt(10, finished(10, [12, 15], [40, 50]))
+    assert.deepEqual(
+      [11, 12, 14, 15, 40, 49, 50].map((offset) => claim.isFinished(offset)),
+      [false, true, true, false, true, true, false],
+    )
+    claim.position = 20
+    const own = (): string => finished(11, [13, 17])
+    claim.advance(11, own)
+    assert.deepEqual(decodeFinished(11, claim.toCommit().metadata ?? ''), [
+      { start: 13, end: 17 },
+      { start: 40, end: 50 },
+    ])
+    claim.position = 60
+    assert.equal(claim.toCommit().metadata, own())
+  })
+
+  test('is read again from where it is done, without what is finished above that', () => {
+    const claim = claimAt(0)
+    claim.position = 100
+    claim.advance(10, () => finished(10, [20, 30]))
+    claim.rewind()
+    assert.equal(claim.position, 10)
+    assert.equal(claim.isFinished(25), true)
+    assert.deepEqual(decodeFinished(10, claim.toCommit().metadata ?? ''), [{ start: 20, end: 30 }])
+  })
+
+  test('knows of metadata that is somebody else’s nothing', () => {
+    const claim = claimAt(3, 'their own note')
+    assert.equal(claim.hasFinishedAbove, false)
+    claim.advance(4, undefined)
+    assert.equal(claim.toCommit().metadata, undefined)
+  })
+
+  test('that is sought elsewhere commits that, also backwards', () => {
+    const claim = claimAt(50, finished(50, [60, 70]))
+    claim.seek(5)
+    assert.deepEqual(claim.toCommit(), { topic: 't', partition: 0, offset: 5 })
+    assert.equal(claim.position, 5)
+    assert.equal(claim.isFinished(65), false)
+    assert.equal(claim.isDirty, true)
+  })
+
+  test('is read where it has begun, is not paused and not asked back, and has more', () => {
+    const claim = claimAt(0)
+    assert.equal(claim.isReadable, false)
+    claim.isBegun = true
+    assert.equal(claim.isReadable, true)
+    claim.isPaused = true
+    assert.equal(claim.isReadable, false)
+    claim.isPaused = false
+    claim.position = 1000
+    assert.equal(claim.isReadable, false)
+    claim.position = 999
+    claim.isRevoking = true
+    assert.equal(claim.isReadable, false)
+  })
+})
