@@ -1,9 +1,10 @@
 // One consumer: where it starts, what it hands out, what it commits, and how it ends.
 import assert from 'node:assert/strict'
 import { suite } from 'node:test'
-import type { ConsumerOptions, TopicPartition } from '../../src/index.ts'
+import type { ConsumerOptions, Log, TopicPartition } from '../../src/index.ts'
 import { LogError, OffsetOutOfRangeError } from '../../src/index.ts'
 import { committedBy, fill, filled, isWaiting, take } from '../support/consuming.ts'
+import { eventually } from '../support/log-places.ts'
 import { onDiskAndInMemory } from '../support/on-disk-and-in-memory.ts'
 
 const T0 = { topic: 't', partition: 0 }
@@ -114,6 +115,134 @@ suite('a consumer', () => {
     assert.throws(() => reader.consumer({ group: 'g', topics: ['t'] }), codeOf('READ_ONLY'))
     await log.close()
     assert.throws(() => log.consumer({ group: 'g', topics: ['t'] }), codeOf('CLOSED'))
+  })
+})
+
+suite('the records of a consumer', () => {
+  onDiskAndInMemory('have the types of their topics', async (place) => {
+    interface Topics {
+      orders: { cents: number }
+      names: string
+    }
+    const log = await place.open<Topics>({
+      topics: { orders: { value: 'json' }, names: { value: 'string' } },
+    })
+    await log.produce('orders', { key: 'o', value: { cents: 5 } })
+    await log.produce('names', { key: 'n', value: 'Ada' })
+    const one = log.consumer({ group: 'one', topics: ['orders'] })
+    for await (const { topic, key, value } of one) {
+      const typed: ['orders', string | null, number | undefined] = [topic, key, value?.cents]
+      assert.deepEqual(typed, ['orders', 'o', 5])
+      break
+    }
+    const seen: (string | number | undefined)[] = []
+    for await (const record of log.consumer({ group: 'all', topics: [/./] })) {
+      // Its topic tells the types apart.
+      if (record.topic === 'orders') seen.push(record.value?.cents)
+      else seen.push(record.value?.toUpperCase())
+      if (seen.length === 2) break
+    }
+    assert.deepEqual(seen.sort(), [5, 'ADA'])
+    // @ts-expect-error: there is no such topic
+    assert.throws(() => log.consumer({ group: 'none', topics: ['order'] }), codeOf('UNKNOWN_TOPIC'))
+  })
+
+  onDiskAndInMemory('show their delivery count where they come again', async (place) => {
+    const log = await filled(place, 1, 2)
+    const pages = log
+      .consumer({ group: 'g', topics: ['t'] })
+      .batches()
+      [Symbol.asyncIterator]()
+    const [page] = await take(pages, 1)
+    assert.equal(Object.keys(page?.records[0] ?? {}).includes('deliveryCount'), false)
+    await pages.return?.()
+    const again = log.consumer({ group: 'g', topics: ['t'] })[Symbol.asyncIterator]()
+    const [first, second] = await take(again, 2)
+    assert.equal(first?.deliveryCount, 2)
+    assert.equal({ ...second }.deliveryCount, 2)
+    assert.equal(second?.detach().deliveryCount, 2)
+    assert.match(JSON.stringify(first), /"deliveryCount":2/)
+  })
+
+  onDiskAndInMemory('may be far apart: what is no record is committed with them', async (place) => {
+    const log = (await place.open({
+      topics: { t: { cleanupPolicy: 'compact' } },
+    })) as unknown as Log
+    for (let n = 0; n < 10; n += 1) await log.produce('t', { key: n < 7 ? 'a' : 'b', value: n })
+    await log.compact('t')
+    const consumer = log.consumer({ group: 'g', topics: ['t'] })
+    const records = consumer[Symbol.asyncIterator]()
+    assert.deepEqual(
+      (await take(records, 2)).map(({ offset }) => offset),
+      [6, 9],
+    )
+    await consumer.commit()
+    assert.deepEqual(await committedBy(log, 'g'), { 't-0': 9 })
+    const next = records.next()
+    assert.ok(await isWaiting(next))
+    await consumer.commit()
+    assert.deepEqual(await committedBy(log, 'g'), { 't-0': 10 })
+  })
+
+  onDiskAndInMemory('are taken in hand within readAheadBytes and a page', async (place) => {
+    const log = (await place.open({ topics: { t: { value: 'bytes' } } })) as unknown as Log
+    for (let n = 0; n < 20; n += 1) await log.produce('t', { value: Buffer.alloc(10_000) })
+    const consumer = log.consumer({
+      group: 'g',
+      topics: ['t'],
+      maxBytes: 10_000,
+      readAheadBytes: 30_000,
+    })
+    const begun: (() => void)[] = []
+    const eachRecord = (): Promise<void> => new Promise((resolve) => begun.push(resolve))
+    const run = consumer.run({ eachRecord, concurrency: { by: 'key', max: 100 } })
+    await isWaiting(run, 100)
+    assert.equal(begun.length, 3)
+    begun[1]?.()
+    await isWaiting(run, 100)
+    assert.equal(begun.length, 4)
+    const closed = consumer.close()
+    for (const end of begun) end()
+    await closed
+    await run
+    assert.deepEqual(await committedBy(log, 'g'), { 't-0': 4 })
+  })
+
+  onDiskAndInMemory('that are damaged end it, or are passed over', async (place) => {
+    const topics = { t: { value: 'string' } } as const
+    const log = (await place.open({ topics })) as unknown as Log
+    for (const value of ['one', 'two', 'three']) await log.produce('t', { value })
+    await log.close()
+    const name = '00000000000000000000.log'
+    const bytes = place.readFile('t-0', name)
+    bytes[bytes.indexOf('two')] = 0
+    await place.writeFile(bytes, 't-0', name)
+    const again = (await place.open({ topics })) as unknown as Log
+    const records = again.consumer({ group: 'g', topics: ['t'] })[Symbol.asyncIterator]()
+    assert.equal((await records.next()).value.value, 'one')
+    await assert.rejects(records.next(), codeOf('CORRUPT_LOG'))
+    assert.deepEqual(await committedBy(again, 'g'), { 't-0': 1 })
+    const skipping = again.consumer({ group: 'g', topics: ['t'], onCorrupt: 'skip' })
+    for await (const { value } of skipping) {
+      assert.equal(value, 'three')
+      break
+    }
+  })
+})
+
+suite('a hundred consumers that wait', () => {
+  onDiskAndInMemory('have no timer, and of an append only its reader is told', async (place) => {
+    const log = await filled(place, 100, 0)
+    await place.clock.advance(60_000)
+    const timers = place.clock.pendingTimers
+    const consumers = Array.from({ length: 100 }, () => log.consumer({ group: 'g', topics: ['t'] }))
+    const calls = consumers.map((each) => each[Symbol.asyncIterator]().next())
+    await eventually(() => consumers.every((each) => each.assignment().length === 1))
+    await place.clock.advance(60_000)
+    assert.equal(place.clock.pendingTimers, timers)
+    await log.produce('t', { value: 'x', partition: 7 })
+    const first = await Promise.race(calls)
+    assert.equal(first.value.partition, 7)
   })
 })
 

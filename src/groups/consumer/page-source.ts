@@ -2,9 +2,10 @@
 import type { LogRecord } from '../../types.ts'
 
 /** A record as a consumer hands it out. */
-export type ConsumedRecord<K = string, V = unknown> = LogRecord<K, V> & {
+export interface ConsumedRecord<K = string, V = unknown> extends LogRecord<K, V> {
   /** How often it was handed out in this process to members of its group, this time included: 1 at first. */
   readonly deliveryCount: number
+  detach(): ConsumedRecord<K, V>
 }
 
 /**
