@@ -277,8 +277,10 @@ export class Consumer<R extends ConsumedRecord<unknown, unknown> = ConsumedRecor
     })
     await Promise.race([this.#way?.drained(), isOver])
     const leave = async (): Promise<void> => {
-      timer?.cancel()
-      await this.#member.leave().finally(this.#context.closed)
+      await this.#member.leave(isOver).finally(() => {
+        timer?.cancel()
+        this.#context.closed()
+      })
     }
     if (drainMs === 0 || this.#member.holdings.isEmpty) {
       await leave()

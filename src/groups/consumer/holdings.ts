@@ -26,6 +26,8 @@ export interface HoldingsOptions {
 export class Holdings implements PageHolder {
   readonly #options: HoldingsOptions
   readonly #pages = new Set<HeldPage>()
+  /** Their topics were deleted: nobody waits for them, but who is at work on one may be as dead as anybody. */
+  readonly #strays = new Set<HeldPage>()
   #bytes = 0
   /** Waits for room, or for nothing to be in hand. */
   #waiting: Deferred<void> | undefined
@@ -81,10 +83,16 @@ export class Holdings implements PageHolder {
   lose(claim: Claim): void {
     for (const page of claim.pages) {
       this.#pages.delete(page)
+      if (claim.of.gone !== undefined) this.#strays.add(page)
       this.#count(page, page.inHand)
     }
     claim.lose()
     this.wake()
+  }
+
+  /** It is no member any more: what it is at work on says nothing of it when it joins again. */
+  forgetStrays(): void {
+    this.#strays.clear()
   }
 
   /** Says of what is handed out record by record how far it is done. */
@@ -99,7 +107,7 @@ export class Holdings implements PageHolder {
   /** Of all pages in hand, the time of the longest without a sign; undefined where there is none. */
   look(nowMs: number, stoodMs: number): number | undefined {
     let sinceMs: number | undefined
-    for (const page of this.#pages) {
+    for (const page of [...this.#pages, ...this.#strays]) {
       sinceMs = Math.min(page.look(nowMs, stoodMs), sinceMs ?? Number.POSITIVE_INFINITY)
     }
     return sinceMs
@@ -116,6 +124,7 @@ export class Holdings implements PageHolder {
     if (!claim.pages.delete(page)) return
     this.#settle(page)
     this.#pages.delete(page)
+    this.#strays.delete(page)
     this.#bytes -= page.bytes
     this.#count(page, begun)
     if (claim.pages.size === 0) {
@@ -123,7 +132,7 @@ export class Holdings implements PageHolder {
       claim.released?.()
     }
     this.#options.reader.look(claim)
-    if (this.#pages.size === 0) this.#options.emptied()
+    if (this.#pages.size + this.#strays.size === 0) this.#options.emptied()
     this.wake()
   }
 

@@ -57,6 +57,8 @@ export class ConsumerMember implements MemberListener, TopicFollower, PageSource
   /** What was done, or in hand, and not committed when it was lost; to be told by the next commit. */
   readonly #lostNames = new Set<string>()
   #isClosing = false
+  /** The last hand-back that has come to its commit and `onRevoked`. */
+  #giving: Promise<void> | undefined
 
   constructor(access: GroupAccess, options: ResolvedConsumerOptions, signals: ConsumerSignals) {
     this.#access = access
@@ -211,6 +213,7 @@ export class ConsumerMember implements MemberListener, TopicFollower, PageSource
     this.ownership.add(partitions)
     this.#change(life, async () => {
       const claims = await this.#begin(partitions, life)
+      this.ownership.telling(partitions)
       this.#signals.assigned(partitions)
       await this.#options.onAssigned?.(partitions)
       return claims
@@ -245,19 +248,28 @@ export class ConsumerMember implements MemberListener, TopicFollower, PageSource
     // What was assigned just before may be about to begin.
     await this.#changes.idle()
     await Promise.all(this.ownership.withdraw(partitions).map(released))
-    await this.#changes.run(async () => {
-      if (this.#life !== life || this.#isClosing) return
-      await this.#commitOwn(new Set(this.ownership.claimsOf(partitions)))
-      await this.#tell(() => this.#options.onRevoked?.(partitions))
-      const membership = this.#membership
-      if (this.#life !== life || membership === undefined) return
-      this.#signals.revoked(partitions)
-      this.ownership.release(partitions)
-      this.#access.coordinator.handBack(membership, partitions)
+    await this.#changes.run(() => {
+      if (this.#life === life && !this.#isClosing) this.#giving = this.#give(partitions, life)
+      return this.#giving
     })
   }
 
-  lost(partitions: readonly TopicPartition[], reason: LostReason): void {
+  async #give(partitions: readonly TopicPartition[], life: number): Promise<void> {
+    await this.#commitOwn(new Set(this.ownership.claimsOf(partitions)))
+    if (this.#life !== life) return
+    const going = this.ownership.takeGoing(partitions)
+    if (going.length > 0) await this.#tell(() => this.#options.onRevoked?.(going))
+    const membership = this.#membership
+    if (this.#life !== life || membership === undefined) return
+    const told = this.ownership.told(partitions)
+    if (told.length > 0) this.#signals.revoked(told)
+    this.ownership.release(partitions)
+    this.#access.coordinator.handBack(membership, partitions)
+  }
+
+  lost(_owned: readonly TopicPartition[], reason: LostReason): void {
+    // What has been assigned and not been told of goes as it came.
+    const partitions = this.ownership.told()
     this.#loseAll()
     this.#signals.lost(partitions, reason)
     if (reason === 'replaced') {
@@ -316,21 +328,27 @@ export class ConsumerMember implements MemberListener, TopicFollower, PageSource
     if (this.#options.autoCommit && this.#membership !== undefined) await this.commits.commit()
   }
 
-  /** What is in hand is given up. Rejects, after it has left, with what the commit or `onRevoked` has come to. */
-  async leave(): Promise<void> {
+  /**
+   * What is in hand is given up. What is being handed back has its `onRevoked` end first, unless `isOver` comes before: it may be that which closes.
+   * Rejects, after it has left, with what the commit or `onRevoked` has come to.
+   */
+  async leave(isOver: Promise<void>): Promise<void> {
     const failures: unknown[] = []
-    const { life, partitions } = { life: this.#life, partitions: this.ownership.partitions }
+    const life = this.#life
     await this.commitDone().catch((error: unknown) => failures.push(error))
-    if (this.#life === life && partitions.length > 0) {
+    await Promise.race([this.#giving, isOver])
+    const going = this.#life === life ? this.ownership.takeGoing() : []
+    if (going.length > 0) {
       try {
-        await this.#options.onRevoked?.(partitions)
+        await this.#options.onRevoked?.(going)
       } catch (error) {
         failures.push(error)
       }
     }
     const membership = this.#membership
     if (this.#life === life && membership !== undefined) {
-      if (partitions.length > 0) this.#signals.revoked(partitions)
+      const told = this.ownership.told()
+      if (told.length > 0) this.#signals.revoked(told)
       this.#loseAll()
       this.#access.coordinator.leave(membership)
     }

@@ -23,6 +23,10 @@ export class Ownership {
   /** By `<topic>-<partition>`. */
   readonly claims: Map<string, Claim> = new Map()
   readonly #owned = new Map<string, TopicPartition>()
+  /** Names of those of which `onAssigned` was told. */
+  readonly #told = new Set<string>()
+  /** Of these, those of which `onRevoked` was told. */
+  readonly #going = new Set<string>()
   readonly #with: OwnershipOptions
 
   constructor(options: OwnershipOptions) {
@@ -35,6 +39,23 @@ export class Ownership {
 
   add(partitions: readonly TopicPartition[]): void {
     for (const each of partitions) this.#owned.set(nameOf(each), each)
+  }
+
+  /** `onAssigned` is about to be told of them. */
+  telling(partitions: readonly TopicPartition[]): void {
+    for (const each of partitions) this.#told.add(nameOf(each))
+  }
+
+  /** Those of which `onRevoked` is to be told now: once. */
+  takeGoing(partitions: readonly TopicPartition[] = this.partitions): readonly TopicPartition[] {
+    const going = this.told(partitions).filter((each) => !this.#going.has(nameOf(each)))
+    for (const each of going) this.#going.add(nameOf(each))
+    return going
+  }
+
+  /** Those of which it is to be told that they are gone, as it was told that they came. */
+  told(partitions: readonly TopicPartition[] = this.partitions): readonly TopicPartition[] {
+    return partitions.filter((each) => this.#told.has(nameOf(each)))
   }
 
   claimsOf(partitions: readonly TopicPartition[]): Claim[] {
@@ -105,7 +126,11 @@ export class Ownership {
   /** They are not its own any more. */
   release(partitions: readonly TopicPartition[]): void {
     for (const claim of this.claimsOf(partitions)) this.#drop(claim)
-    for (const each of partitions) this.#owned.delete(nameOf(each))
+    for (const each of partitions) {
+      this.#owned.delete(nameOf(each))
+      this.#told.delete(nameOf(each))
+      this.#going.delete(nameOf(each))
+    }
   }
 
   /** Nothing is its own any more. Answers with the names of those of which something was in hand, or done and not committed. */
@@ -114,7 +139,10 @@ export class Ownership {
     const claims = [...this.claims.values()]
     const unsettled = claims.filter(({ isDirty, pages }) => isDirty || pages.size > 0)
     for (const claim of claims) this.#drop(claim)
+    this.#with.holdings.forgetStrays()
     this.#owned.clear()
+    this.#told.clear()
+    this.#going.clear()
     return unsettled.map(({ name }) => name)
   }
 
