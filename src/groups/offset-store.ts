@@ -5,6 +5,7 @@ import { compare, comparePartitions } from '../util/compare.ts'
 import { isDiskFull } from '../util/error-code.ts'
 import { MalformedBytesError } from './byte-reader.ts'
 import { checkCommit, checkGroup } from './commit-checks.ts'
+import { decodeFinished, encodeFinished } from './consumer/run/finished-ranges.ts'
 import type { KnownGroup } from './group-description.ts'
 import { describeGroup } from './group-description.ts'
 import type { GroupMetadata } from './group-metadata-format.ts'
@@ -184,8 +185,8 @@ export class OffsetStore {
   }
 
   /**
-   * Sets committed offsets that lie past the end of their partition to its end, durably: a group that kept them
-   * would skip what is written there next. Run at open after a crash, before the first append to any topic.
+   * Sets committed offsets that lie past the end of their partition to its end, and takes what lies there out of what is finished above a
+   * commit, durably: a group that kept them would skip what is written there next. Run at open after a crash, before the first append to any topic.
    * `endOf` gives a partition's log end offset; undefined: not known, its offsets stay.
    */
   async clampTo(
@@ -194,9 +195,8 @@ export class OffsetStore {
     const resetOffsets: ResetOffset[] = []
     const inMemory: string[] = []
     for (const [number, partition] of this.#partitions.entries()) {
-      const resets = [...partition.state.slots()].flatMap((slot) => resetOf(slot, endOf))
-      if (resets.length === 0) continue
-      const records = resets.map((reset) => this.#recordOfReset(reset))
+      const { records, resets } = this.#clamped(partition, endOf)
+      if (records.length === 0) continue
       try {
         await partition.change(() => records, 'disk')
       } catch (error) {
@@ -265,9 +265,24 @@ export class OffsetStore {
     return [key, ...otherKeys].map((each) => ({ key: each, value: null, timestamp }))
   }
 
-  #recordOfReset({ group, topic, partition, to }: ResetOffset): StoredRecord {
-    const metadata = this.committed(group, topic, partition)?.metadata ?? ''
-    return recordOf(group, { topic, partition, offset: to, metadata }, this.#clock.now())
+  #clamped(
+    { state }: StoredOffsets,
+    endOf: (topic: string, partition: number) => number | undefined,
+  ): { readonly records: StoredRecord[]; readonly resets: ResetOffset[] } {
+    const records: StoredRecord[] = []
+    const resets: ResetOffset[] = []
+    for (const { decodedKey, committed } of state.slots()) {
+      if (decodedKey.kind !== 'offset' || committed === undefined) continue
+      const { group, topic, partition } = decodedKey
+      const { offset: from } = committed
+      const end = endOf(topic, partition) ?? Number.POSITIVE_INFINITY
+      const to = Math.min(from, end)
+      const metadata = metadataUpTo(end, committed)
+      if (to === from && metadata === committed.metadata) continue
+      records.push(recordOf(group, { topic, partition, offset: to, metadata }, this.#clock.now()))
+      if (to !== from) resets.push({ group, topic, partition, from, to })
+    }
+    return { records, resets }
   }
 
   #decodeMetadata(group: string, slot: Slot): GroupMetadata {
@@ -303,15 +318,17 @@ function topicOf({ decodedKey }: Slot): string | undefined {
   return decodedKey.kind === 'offset' ? decodedKey.topic : undefined
 }
 
-function resetOf(
-  { decodedKey, committed }: Slot,
-  endOf: (topic: string, partition: number) => number | undefined,
-): ResetOffset[] {
-  if (decodedKey.kind !== 'offset' || committed === undefined) return []
-  const { group, topic, partition } = decodedKey
-  const end = endOf(topic, partition)
-  if (end === undefined || committed.offset <= end) return []
-  return [{ group, topic, partition, from: committed.offset, to: end }]
+/** Without what it says to be finished past the end: what is written there next is not. */
+function metadataUpTo(end: number, { offset, metadata }: CommittedOffset): string {
+  const ranges = decodeFinished(offset, metadata)
+  if ((ranges.at(-1)?.end ?? 0) <= end) return metadata
+  const kept = ranges.map((each) => ({ start: each.start, end: Math.min(each.end, end) }))
+  return (
+    encodeFinished(
+      offset,
+      kept.filter((each) => each.start < each.end),
+    ) ?? ''
+  )
 }
 
 function isNoRoom(error: unknown): boolean {

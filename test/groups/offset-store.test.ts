@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict'
 import { describe, test } from 'node:test'
 import { LogError } from '../../src/errors.ts'
+import { decodeFinished, encodeFinished } from '../../src/groups/consumer/run/finished-ranges.ts'
 import {
   encodeGroupKey,
   encodeOffsetKey,
@@ -420,6 +421,34 @@ describe('clampTo', () => {
       assert.equal(each.committed('a', 'gone', 0)?.offset, 99)
     }
     assert.deepEqual(await store.clampTo(ends), { resetOffsets: [], inMemory: [] })
+  })
+
+  test('takes what lies past the end out of what is finished above a commit', async () => {
+    const fake = new FakeOffsetsPartition()
+    const store = await load([fake])
+    const finished = encodeFinished(4, [
+      { start: 6, end: 7 },
+      { start: 8, end: 12 },
+      { start: 20, end: 30 },
+    ]) as string
+    const beyond = encodeFinished(4, [{ start: 20, end: 30 }]) as string
+    await store.commit('a', [{ topic: 't', partition: 0, offset: 4, metadata: finished }])
+    await store.commit('b', [{ topic: 't', partition: 0, offset: 4, metadata: beyond }])
+    assert.deepEqual(await store.clampTo(ends), { resetOffsets: [], inMemory: [] })
+    for (const each of [store, await load([fake.reopened(() => false)])]) {
+      const { offset, metadata } = each.committed('a', 't', 0) ?? assert.fail()
+      assert.deepEqual(
+        [offset, decodeFinished(offset, metadata)],
+        [
+          4,
+          [
+            { start: 6, end: 7 },
+            { start: 8, end: 10 },
+          ],
+        ],
+      )
+      assert.equal(each.committed('b', 't', 0)?.metadata, '')
+    }
   })
 
   test('without room does it in memory, says so, and writes it before the next commit', async () => {
