@@ -98,7 +98,7 @@ export type { TopicAlteration } from './log/open-log.ts'
 /**
  * Kafka's log in this process: topics, partitions, durable segments, and the committed offsets of consumer groups.
  * One writer a data directory. Misuse rejects with `TypeError` or `RangeError`, trouble with `LogError` and its `code`;
- * after `close` every call rejects with `CLOSED`.
+ * after `close` every call rejects with `CLOSED`, save those of handlers that the close waits for.
  */
 export class Log<T extends object = AnyTopics> extends GroupCalls<T> {
   /** What `open` found and did. */

@@ -1,3 +1,4 @@
+import { currentCall } from '../groups/consumer/run/call.ts'
 import type { LogCore } from './log-core.ts'
 import { closedError, readOnlyError } from './refusals.ts'
 
@@ -6,13 +7,16 @@ export class Session {
   readonly core: LogCore
   readonly #underWay = new Set<Promise<unknown>>()
   #closing: Promise<void> | undefined
+  #areConsumersClosed = false
 
   constructor(core: LogCore) {
     this.core = core
   }
 
+  /** Not for a handler of a consumer, which the close waits for: what it is refused would count as its failure. */
   get isClosing(): boolean {
-    return this.#closing !== undefined
+    if (this.#closing === undefined) return false
+    return this.#areConsumersClosed || currentCall() === undefined
   }
 
   requireOpen(): void {
@@ -40,6 +44,7 @@ export class Session {
   async #close(): Promise<void> {
     // First, so that they commit what is done.
     await this.core.consumers.close()
+    this.#areConsumersClosed = true
     while (this.#underWay.size > 0) await Promise.allSettled(this.#underWay)
     await this.core.close()
   }

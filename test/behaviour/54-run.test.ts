@@ -3,6 +3,7 @@ import assert from 'node:assert/strict'
 import { suite } from 'node:test'
 import type { ConsumedRecord, Log } from '../../src/index.ts'
 import { DEAD_LETTER_HEADERS, HandlerFailedError, LogError } from '../../src/index.ts'
+import { Deferred } from '../../src/util/deferred.ts'
 import { committedBy, fill, filled, nextTurn } from '../support/consuming.ts'
 import { eventually } from '../support/log-places.ts'
 import type { Place } from '../support/on-disk-and-in-memory.ts'
@@ -46,6 +47,31 @@ suite('run', () => {
         ['1@0', '1@1', '1@2', '1@3', '1@4'],
       )
       assert.deepEqual(await committedBy(log, 'g'), { 't-0': 5, 't-1': 5 })
+    },
+  )
+
+  onDiskAndInMemory(
+    'lets its handlers end what they do with a log that is being closed',
+    async (place) => {
+      const log = await filled(place, 1, 1)
+      await log.createTopic('copies')
+      const [begun, copy] = [new Deferred<void>(), new Deferred<void>()]
+      const run = log.consumer(OPTIONS).run({
+        eachRecord: async ({ value }) => {
+          begun.resolve()
+          await copy.promise
+          await log.produce('copies', { value })
+        },
+        failurePolicy: { retries: 0, giveUp: 'skip' },
+      })
+      await begun.promise
+      const closing = log.close()
+      await assert.rejects(log.produce('copies', { value: 1 }), { code: 'CLOSED' })
+      copy.resolve()
+      await Promise.all([closing, run])
+      const again: Log = await place.open()
+      assert.equal((await again.offsets('copies', 0)).latest, 1)
+      assert.deepEqual(await committedBy(again, 'g'), { 't-0': 1 })
     },
   )
 
