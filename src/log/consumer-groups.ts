@@ -24,6 +24,7 @@ import type { Topic } from '../topics/topic.ts'
 import type { Clock, Durability, TopicPartition } from '../types.ts'
 import type { GroupOffsets } from './group-offsets.ts'
 import { refuseInternal } from './group-offsets.ts'
+import { closedError } from './refusals.ts'
 import type { TopicRegistry } from './topic-registry.ts'
 
 export interface ConsumerGroupsOptions {
@@ -48,6 +49,8 @@ export class ConsumerGroups implements LiveGroups {
   readonly #options: ConsumerGroupsOptions
   readonly #groups = new Map<string, ConsumerGroup>()
   readonly #consumers = new Set<Consumer>()
+  /** No more consumers begin: nobody would close them. */
+  #isClosed = false
   /** By topic; internal ones left out. Replaced when topics change, and shared by all groups. */
   #partitionCounts: ReadonlyMap<string, number> | undefined
 
@@ -69,10 +72,15 @@ export class ConsumerGroups implements LiveGroups {
       access: new ConsumerAccess(group, assignor, options, this.#options),
       options,
       signals: group.signals.consumer(),
-      begun: () => this.#consumers.add(consumer),
+      begun: () => this.#begun(consumer),
       closed: () => this.#consumers.delete(consumer),
     })
     return consumer
+  }
+
+  #begun(consumer: Consumer): void {
+    if (this.#isClosed) throw closedError()
+    this.#consumers.add(consumer)
   }
 
   find(group: string): LiveGroup | undefined {
@@ -85,6 +93,7 @@ export class ConsumerGroups implements LiveGroups {
 
   /** Closes all consumers, handlers that are at work waited for; then nobody is a member any more. */
   async close(): Promise<void> {
+    this.#isClosed = true
     const consumers = [...this.#consumers]
     const closed = await Promise.allSettled(consumers.map((each) => each.close()))
     for (const each of closed) if (each.status === 'rejected') this.#options.failed(each.reason)

@@ -554,6 +554,19 @@ suite('a consumer ends', () => {
     await assert.rejects(log.consumer(BY_HAND).close({ drainMs: -1 }), RangeError)
   })
 
+  onDiskAndInMemory('before it begins, where its log is closed', async (place) => {
+    const log = await filled(place, 1, 1)
+    const [consumer, other] = [
+      log.consumer({ group: 'g', topics: ['t'] }),
+      log.consumer({ group: 'g', topics: ['t'] }),
+    ]
+    const closing = log.close()
+    assert.throws(() => consumer[Symbol.asyncIterator](), codeOf('CLOSED'))
+    await closing
+    assert.throws(() => consumer.batches()[Symbol.asyncIterator](), codeOf('CLOSED'))
+    await assert.rejects(other.run({ eachRecord: () => {} }), codeOf('CLOSED'))
+  })
+
   onDiskAndInMemory('in its own loop, whose record is not waited for', async (place) => {
     const log = await filled(place, 1, 3)
     const consumer = log.consumer({ group: 'g', topics: ['t'] })

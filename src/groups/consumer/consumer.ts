@@ -34,7 +34,7 @@ export interface ConsumerContext {
   readonly access: GroupAccess
   readonly options: ResolvedConsumerOptions
   readonly signals: ConsumerSignals
-  /** It begins to be consumed. */
+  /** It begins to be consumed. Throws `CLOSED` where the log is closed. */
   readonly begun: () => void
   /** It has left. */
   readonly closed: () => void
@@ -145,8 +145,8 @@ export class Consumer<R extends ConsumedRecord<unknown, unknown> = ConsumedRecor
         'the consumer is being consumed already: by one loop, or one run, at a time',
       )
     }
-    this.#way = way
     this.#context.begun()
+    this.#way = way
   }
 
   // -------------------------------------------------------------------------------- committing
