@@ -1,5 +1,5 @@
 import type { GroupCounts, LogSignals } from '../groups/consumer/signals.ts'
-import { partitionLag } from '../groups/lag.ts'
+import { firstUnreadOffset } from '../groups/lag.ts'
 import type { OffsetStore } from '../groups/offset-store.ts'
 import { OFFSETS_TOPIC } from '../groups/offset-store.ts'
 import type { GroupOffset } from '../groups/types.ts'
@@ -83,11 +83,9 @@ function topicMetrics({ partitions, fetched }: Topic): TopicMetrics {
 
 function lagRecords(
   topics: ReadonlyMap<string, Topic>,
-  { topic, partition, offset: committedOffset }: GroupOffset,
+  { topic, partition, offset }: GroupOffset,
 ): number {
   const log = topics.get(topic)?.partitions[partition]
   if (log === undefined) return 0
-  const { logStartOffset, highWatermark: endOffset } = log
-  const input = { topic, partition, committedOffset, logStartOffset, endOffset }
-  return partitionLag({ ...input, firstUnreadTimestamp: undefined }, 0).lagRecords ?? 0
+  return Math.max(0, log.highWatermark - firstUnreadOffset(offset, log.logStartOffset))
 }
