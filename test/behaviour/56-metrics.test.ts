@@ -128,6 +128,9 @@ const CHANNELS = [
   'brokerless:consumer:revoked',
   'brokerless:consumer:lost',
   'brokerless:consumer:committed',
+  'brokerless:consumer:retried',
+  'brokerless:consumer:skipped',
+  'brokerless:consumer:dead-lettered',
   'brokerless:group:rebalanced',
   'brokerless:loop-blocked',
 ] as const satisfies readonly (keyof DiagnosticMessages)[]
@@ -252,3 +255,48 @@ onDiskAndInMemory('a group that has no consumer yet is where it was left', async
   log.consumer({ group: 'g', topics: ['t'] })
   assert.equal(figuresOfG(log)?.generation, generation)
 })
+
+onDiskAndInMemory(
+  'what becomes of a record whose handler fails is told and counted',
+  async (place, t) => {
+    const log = await filled(place, 1, 4)
+    await log.createTopic('dead', {})
+    const told = listen(place, t)
+    const failures = [new Error('the first'), new Error('the second')]
+    const failing = async (
+      giveUp: 'skip' | { readonly deadLetterTopic: string },
+      failsAt: number,
+    ): Promise<string> => {
+      const consumer = log.consumer({ group: 'g', topics: ['t'] })
+      const left = [...failures]
+      const run = consumer.run({
+        failurePolicy: { retries: 1, backoff: { type: 'fixed', initialMs: 0 }, giveUp },
+        eachRecord: ({ offset }) => {
+          if (offset === failsAt && left.length > 0) throw left.shift()
+          if (offset === failsAt + 1) void consumer.close()
+        },
+      })
+      let hasEnded = false
+      const ended = run.finally(() => {
+        hasEnded = true
+      })
+      // A retry waits for the clock, even if only to be called.
+      while (!hasEnded) await place.clock.advance(0)
+      await ended
+      return consumer.memberId
+    }
+    const [first, second] = [
+      await failing('skip', 0),
+      await failing({ deadLetterTopic: 'dead' }, 2),
+    ].map((memberId, run) => ({ memberId, ...T0, offset: 2 * run }))
+    const failed = told.filter(([, { error }]) => error !== undefined)
+    assert.deepEqual(failed, [
+      ['retried', { ...first, error: failures[0], attempt: 1 }],
+      ['skipped', { ...first, error: failures[1] }],
+      ['retried', { ...second, error: failures[0], attempt: 1 }],
+      ['dead-lettered', { ...second, error: failures[1], deadLetterTopic: 'dead' }],
+    ])
+    const { retries, skipped, deadLetters } = figuresOfG(log) ?? {}
+    assert.deepEqual({ retries, skipped, deadLetters }, { retries: 2, skipped: 1, deadLetters: 1 })
+  },
+)
