@@ -1,7 +1,9 @@
 // This library, as its README says to use it.
 import { append, appendConcurrent, appendSingle, appendSynced } from './brokerless/append.ts'
 import { appendKeyed, compact, fetchBeside, produceBeside } from './brokerless/compaction.ts'
+import { consume, runHandler } from './brokerless/consumers.ts'
 import { deliver } from './brokerless/deliver.ts'
+import { idleConsumers, rebalance } from './brokerless/members.ts'
 import { readRandom, scan } from './brokerless/read.ts'
 import { reopen, touchPartitions } from './brokerless/reopen.ts'
 import type { Program } from './program.ts'
@@ -21,5 +23,9 @@ export const program: Program = {
     compact,
     produceBeside,
     fetchBeside,
+    consume,
+    runHandler,
+    rebalance,
+    idleConsumers,
   },
 }

@@ -1,11 +1,13 @@
 // How numbers are shown.
 import type { MetricName } from '../trials/types.ts'
 
-const UNITS: Readonly<Record<MetricName, 'rate' | 'us' | 'ms' | 'MiB' | 'share' | ''>> = {
+const UNITS: Readonly<Record<MetricName, 'rate' | 'us' | 'ms' | 'KiB' | 'MiB' | 'share' | ''>> = {
   rate: 'rate',
   p50Us: 'us',
   p99Us: 'us',
   openMs: 'ms',
+  rebalanceMs: 'ms',
+  perConsumerKiB: 'KiB',
   peakMiB: 'MiB',
   lateP99Ms: 'ms',
   lateMaxMs: 'ms',
@@ -18,6 +20,8 @@ const NAMES: Readonly<Record<MetricName, string>> = {
   p50Us: 'p50',
   p99Us: 'p99',
   openMs: 'time',
+  rebalanceMs: 'time',
+  perConsumerKiB: 'each',
   peakMiB: 'peak',
   lateP99Ms: 'late p99',
   lateMaxMs: 'late max',

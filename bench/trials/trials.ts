@@ -1,5 +1,6 @@
 import { CODECS } from './codecs.ts'
 import { COMPACTION } from './compaction.ts'
+import { CONSUMERS } from './consumers.ts'
 import { GROWTH, OVER_MANY_PARTITIONS } from './growth.ts'
 import type { Workload } from './types.ts'
 import { WORKLOADS } from './workloads.ts'
@@ -9,5 +10,6 @@ export const TRIALS: readonly Workload[] = [
   ...OVER_MANY_PARTITIONS,
   ...CODECS,
   ...COMPACTION,
+  ...CONSUMERS,
   ...GROWTH,
 ]

@@ -30,14 +30,20 @@ export type TaskName =
   | 'compact'
   | 'produceBeside'
   | 'fetchBeside'
+  | 'consume'
+  | 'runHandler'
+  | 'rebalance'
+  | 'idleConsumers'
 
-/** Tasks that leave a directory as they find it, so that several may read the same one. */
+/** Tasks that leave what others read as they find it, so that several may read the same directory. A consumer commits for a new group. */
 export const READING_TASKS: ReadonlySet<TaskName> = new Set([
   'scan',
   'readRandom',
   'reopen',
   'compress',
   'decompress',
+  'consume',
+  'runHandler',
 ])
 
 /** Tasks that are about a process that has just begun, or go on for so long that it does not matter. */
@@ -47,6 +53,8 @@ export const COLD_TASKS: ReadonlySet<TaskName> = new Set([
   'compact',
   'produceBeside',
   'fetchBeside',
+  'rebalance',
+  'idleConsumers',
 ])
 
 /** The size of the work. */
@@ -66,6 +74,10 @@ export interface Parameters {
   /** Concurrent writers, each of which awaits what it appends. */
   readonly writers: number
   readonly partitions: number
+  /** Consumers of a group. */
+  readonly members: number
+  /** So many handlers are at work at the same time, at most. */
+  readonly handlers: number
   readonly segmentBytes: number
   /** Single records are appended for this long at most; 0: all of them, however long it takes. Requests without a pass beside them go on for as long. */
   readonly timeLimitMs: number
@@ -82,6 +94,9 @@ export interface Metrics {
   readonly p50Us?: number
   readonly p99Us?: number
   readonly openMs?: number
+  readonly rebalanceMs?: number
+  /** Memory of one that waits. */
+  readonly perConsumerKiB?: number
   /** Peak resident memory above that of an empty Node process. */
   readonly peakMiB?: number
   /** How late a timer of 1 ms was. */
@@ -161,6 +176,8 @@ export const DEFAULT_PARAMETERS: Parameters = {
   reads: 200_000,
   writers: 1,
   partitions: 1,
+  members: 1,
+  handlers: 1,
   segmentBytes: 1 << 30,
   timeLimitMs: 0,
   idleReaders: 0,

@@ -12,7 +12,7 @@ import { TOPIC } from './open.ts'
 type KeyedLog = Awaited<ReturnType<typeof openKeyed>>
 
 /** It is compacted when it is asked to be, and not in the background. */
-function openKeyed({ directory, parameters }: TaskContext, durability: Durability = 'os') {
+export function openKeyed({ directory, parameters }: TaskContext, durability: Durability = 'os') {
   const { segmentBytes } = parameters
   const topic = { key: 'bytes', value: 'bytes', durability, segmentBytes } as const
   return Log.open(directory, {

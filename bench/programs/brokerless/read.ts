@@ -5,7 +5,7 @@ import { perSecond } from '../program.ts'
 import type { BenchLog } from './open.ts'
 import { addIdleReaders, openBytes, TOPIC } from './open.ts'
 
-interface Tally {
+export interface Tally {
   records: number
   sum: number
 }
@@ -36,7 +36,7 @@ interface KeyAndValue {
   readonly value: Uint8Array | null
 }
 
-function touchPage(records: readonly KeyAndValue[], tally: Tally): void {
+export function touchPage(records: readonly KeyAndValue[], tally: Tally): void {
   let sum = 0
   for (const record of records) sum += touch(record.key, record.value as Uint8Array)
   tally.sum += sum
