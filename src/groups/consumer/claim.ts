@@ -80,6 +80,9 @@ export class Claim implements TopicPartition {
     this.done = offset
     this.#metadata = metadata
     this.changes += 1
+    for (const { start, end } of this.#finishedAbove) {
+      if (this.done >= start && this.done < end) this.done = end
+    }
     if (this.done >= this.#gapStart && this.done < this.#gapEnd) this.done = this.#gapEnd
   }
 
@@ -156,7 +159,10 @@ export class Claim implements TopicPartition {
   #metadataAt(offset: number): string | undefined {
     const metadata = this.#metadata?.()
     const readTo = this.#gapEnd === this.position ? this.#gapStart : this.position
-    const unread = this.#finishedAbove.filter(({ start }) => start >= readTo)
+    // Of a range in which a page has ended, the rest.
+    const unread = this.#finishedAbove
+      .map(({ start, end }) => ({ start: Math.max(start, readTo), end }))
+      .filter(({ start, end }) => start < end && start > offset)
     if (unread.length === 0) return metadata
     return encodeFinished(offset, [...decodeFinished(offset, metadata ?? ''), ...unread])
   }
