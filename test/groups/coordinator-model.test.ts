@@ -37,7 +37,7 @@ class Run {
       [3, () => this.#each((member) => this.model.subscribe(member, this.#some(TOPICS)))],
       [4, () => this.#changeTopics()],
       [15, () => this.model.pass(this.#below(2 * SESSION_MS))],
-      [1, () => this.model.jump((this.#random() - 0.4) * 20 * MAX_POLL_MS)],
+      [1, () => this.model.jump(Math.round((this.#random() - 0.4) * 20 * MAX_POLL_MS))],
       // The turn ends: what has changed in it is assigned anew, at once.
       [40, () => this.model.endTurn()],
     ]
