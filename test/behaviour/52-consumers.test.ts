@@ -1,7 +1,7 @@
 // One consumer: where it starts, what it hands out, what it commits, and how it ends.
 import assert from 'node:assert/strict'
 import { suite } from 'node:test'
-import type { ConsumerOptions, Log, TopicPartition } from '../../src/index.ts'
+import type { ConsumedRecord, ConsumerOptions, Log, TopicPartition } from '../../src/index.ts'
 import { LogError, OffsetOutOfRangeError } from '../../src/index.ts'
 import { committedBy, fill, filled, isWaiting, take } from '../support/consuming.ts'
 import { eventually } from '../support/log-places.ts'
@@ -455,6 +455,18 @@ suite('in its partitions a consumer', () => {
     await assert.rejects(consumer.seek(T0, 12), OffsetOutOfRangeError)
     await assert.rejects(consumer.seek(T0, 'end' as never), RangeError)
     await assert.rejects(consumer.seek({ topic: 'u', partition: 0 }, 0), codeOf('FENCED'))
+  })
+
+  onDiskAndInMemory('goes elsewhere, whatever is committed by hand meanwhile', async (place) => {
+    const log = await filled(place, 1, 5)
+    const consumer = log.consumer({ group: 'g', topics: ['t'], autoCommit: false })
+    const records = consumer[Symbol.asyncIterator]()
+    const [, , third] = await take(records, 3)
+    await consumer.seek(T0, 0)
+    await consumer.commit(third as ConsumedRecord)
+    assert.deepEqual(await committedBy(log, 'g'), { 't-0': 3 })
+    assert.equal(consumer.position(T0), 0)
+    assert.equal((await take(records, 1))[0]?.offset, 0)
   })
 
   onDiskAndInMemory('starts where onAssigned has sent it', async (place) => {

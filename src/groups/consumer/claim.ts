@@ -134,6 +134,7 @@ export class Claim implements TopicPartition {
     this.done = offset
     this.#metadata = undefined
     this.#finishedAbove = []
+    this.#soughtTo = offset
     this.changes += 1
     if (this.pages.size > 0) this.withdraw()
     else this.rewind()
@@ -142,6 +143,7 @@ export class Claim implements TopicPartition {
   /** Not its own any more. */
   lose(): void {
     this.moves += 1
+    this.isLost = true
     this.isRevoking = true
     for (const page of [...this.pages]) page.lose()
   }
@@ -169,7 +171,7 @@ export class Claim implements TopicPartition {
 
   /** The offset that is handed out next, as far as it is known. */
   get nextToHandOut(): number {
-    if (this.isToRewind) return this.done
+    if (this.isToRewind) return this.#soughtTo ?? this.done
     for (const page of this.pages) {
       if (page.begun > 0 && page.begun < page.records.length) {
         return page.records[page.begun]?.offset ?? page.nextOffset
