@@ -42,10 +42,14 @@ export class Claim implements TopicPartition {
   isRevoking = false
   /** Something was taken back of what is in hand: when all of that is down it is read again from `done`. */
   isToRewind = false
+  /** It is another's by now, or its topic was deleted. */
+  isLost = false
   readonly pages: Set<HeldPage> = new Set()
   /** Called when nothing of it is in hand any more. */
   released: (() => void) | undefined
   #metadata: CommitMetadata | undefined
+  /** Where a `seek` has gone, when what is in hand is down: what is committed by hand meanwhile does not take it back. */
+  #soughtTo: number | undefined
   /** Finished above `done`: not handed out again. */
   #finishedAbove: readonly FinishedRange[]
   /** Read, and without records: to be passed over when all below it is done. */

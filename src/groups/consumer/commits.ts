@@ -12,6 +12,8 @@ export interface CommitsOptions {
   readonly settle: () => void
   /** Refuses what is not the consumer's own any more, else commits. */
   readonly write: (commits: readonly OffsetCommit[]) => Promise<void>
+  /** Why these are not committed. */
+  readonly fenced: (names: string) => Error
   /** Told of what a commit by itself has come to. It must not throw. */
   readonly failed: (error: Error) => void
 }
@@ -63,6 +65,9 @@ export class Commits {
   /** Commits what the caller says is done: of each claim, all below the offset. */
   commitUpTo(offsets: ReadonlyMap<Claim, number>): Promise<void> {
     return this.#order.run(async () => {
+      // They may have gone since this was asked for; a claim that comes after it on the same partition has commits of its own.
+      const lost = [...offsets.keys()].filter(({ isLost }) => isLost)
+      if (lost.length > 0) throw this.#options.fenced(lost.map(({ name }) => name).join(', '))
       for (const [claim, offset] of offsets) {
         claim.advance(offset, undefined)
         if (claim.isDirty) this.#dirty.add(claim)
@@ -112,6 +117,7 @@ export class Commits {
       this.#options.failed(asError(error))
     }
     this.isArmed = this.#isEnded
-    if (this.#dirty.size > 0) this.arm()
+    // Also what was handed out record by record meanwhile, of which nobody has told.
+    if (this.isDirty) this.arm()
   }
 }

@@ -71,6 +71,7 @@ export class ConsumerMember implements MemberListener, TopicFollower, PageSource
       autoCommitIntervalMs: options.autoCommitIntervalMs,
       settle: () => this.holdings.settle(),
       write: (commits) => this.#write(commits),
+      fenced: (names) => this.#fenced(names),
       failed: (error) => access.failed(error),
     })
     this.holdings = new Holdings({

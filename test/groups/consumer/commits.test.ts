@@ -7,6 +7,7 @@ import type { PartitionLog } from '../../../src/storage/partition-log.ts'
 import { ManualClock } from '../../../src/testing/manual-clock.ts'
 import type { Topic } from '../../../src/topics/topic.ts'
 import { Deferred } from '../../../src/util/deferred.ts'
+import { nextTurn } from '../../../src/util/turn.ts'
 
 class Scene {
   readonly clock = new ManualClock()
@@ -15,6 +16,9 @@ class Scene {
   /** Each write waits for it. */
   gate: Deferred<void> | undefined
   refusal: Error | undefined
+  /** Begun. */
+  writes = 0
+  settle = (): void => {}
   readonly commits: Commits
 
   constructor(autoCommit = true) {
@@ -22,13 +26,15 @@ class Scene {
       clock: this.clock,
       autoCommit,
       autoCommitIntervalMs: 100,
-      settle: () => {},
+      settle: () => this.settle(),
       write: (commits) => this.#write(commits),
+      fenced: (names) => new Error(`${names}: not its own`),
       failed: (error) => this.failures.push(error.message),
     })
   }
 
   async #write(commits: readonly OffsetCommit[]): Promise<void> {
+    this.writes += 1
     await this.gate?.promise
     if (this.refusal !== undefined) throw this.refusal
     this.written.push(commits.map(({ partition, offset }) => `${partition}:${offset}`).join(' '))
@@ -87,6 +93,41 @@ describe('commits', () => {
     scene.gate.resolve()
     await Promise.all([first, second])
     assert.deepEqual(scene.written, ['0:3', '0:7'])
+    assert.equal(scene.commits.isDirty, false)
+  })
+
+  test('have their timer for what was done during one, also where it is not told before it is asked for', async () => {
+    const scene = new Scene()
+    const claim = scene.claim(0)
+    scene.done(claim, 3)
+    scene.gate = new Deferred()
+    const during = scene.clock.advance(100)
+    while (scene.writes === 0) await nextTurn()
+    // Record by record.
+    scene.settle = () => {
+      if (claim.done < 4) scene.done(claim, 4)
+    }
+    scene.gate.resolve()
+    await during
+    assert.deepEqual(scene.written, ['0:3'])
+    await scene.clock.advance(100)
+    assert.deepEqual(scene.written, ['0:3', '0:4'])
+  })
+
+  test('of what was lost while they waited are refused, and those after them are not', async () => {
+    const scene = new Scene(false)
+    const [a, b] = [scene.claim(0), scene.claim(1)]
+    scene.gate = new Deferred()
+    const first = scene.commits.commitUpTo(new Map([[a, 1]]))
+    const second = scene.commits.commitUpTo(new Map([[a, 2]]))
+    a.lose()
+    scene.commits.forget(a)
+    scene.gate.resolve()
+    await first.catch(() => {})
+    await assert.rejects(second, /t-0: not its own/)
+    scene.done(b, 7)
+    await scene.commits.commit()
+    assert.equal(scene.written.at(-1), '1:7')
     assert.equal(scene.commits.isDirty, false)
   })
 
