@@ -121,13 +121,14 @@ export class Claim implements TopicPartition {
     for (const page of [...this.pages]) page.withdraw()
   }
 
-  /** It is read again from where it is done. */
+  /** It is read again from where it is done, or was sought. */
   rewind(): void {
     this.isToRewind = false
     this.moves += 1
     this.#finishedAbove = decodeFinished(this.done, this.#metadataAt(this.done) ?? '')
     this.#metadata = undefined
-    this.position = this.done
+    this.position = this.#soughtTo ?? this.done
+    this.#soughtTo = undefined
     this.#gapStart = -1
     this.#gapEnd = -1
   }

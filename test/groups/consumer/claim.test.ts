@@ -60,6 +60,15 @@ describe('a claim', () => {
     assert.equal(claim.toCommit().metadata, own())
   })
 
+  test('is done with what was finished above its commit once it has come to it', () => {
+    const claim = claimAt(10, finished(10, [12, 15], [40, 50]))
+    claim.position = 12
+    claim.advance(12, undefined)
+    const { offset, metadata = '' } = claim.toCommit()
+    assert.equal(offset, 15)
+    assert.deepEqual(decodeFinished(15, metadata), [{ start: 40, end: 50 }])
+  })
+
   test('is read again from where it is done, without what is finished above that', () => {
     const claim = claimAt(0)
     claim.position = 100

@@ -38,7 +38,7 @@ export function encodeFinished(
   const head = PREFIX + digitsOf(committed)
   let text = head
   let position = committed
-  for (const { start, end } of finished) {
+  for (const { start, end } of joined(finished)) {
     const more = digitsOf(start - position) + digitsOf(end - start)
     // A byte a character.
     if (text.length + more.length > MAX_METADATA_BYTES) break
@@ -46,6 +46,16 @@ export function encodeFinished(
     position = end
   }
   return text === head ? undefined : text
+}
+
+/** Those that touch as one: between two ranges there is a gap. */
+function* joined(ranges: Iterable<FinishedRange>): Generator<FinishedRange> {
+  let last: FinishedRange | undefined
+  for (const each of ranges) {
+    if (last !== undefined && each.start !== last.end) yield last
+    last = last?.end === each.start ? { start: last.start, end: each.end } : each
+  }
+  if (last !== undefined) yield last
 }
 
 /** The ranges, ascending. None where the metadata is somebody's own, belongs to another commit, or is not whole. */

@@ -36,6 +36,19 @@ const step = fc.oneof(
 const steps = (maxLength: number): fc.Arbitrary<[number, number][]> =>
   fc.array(fc.tuple(step, step), { maxLength })
 
+test('ranges that touch are one', () => {
+  const ranges = [
+    { start: 7, end: 8 },
+    { start: 8, end: 10 },
+    { start: 10, end: 11 },
+    { start: 13, end: 14 },
+  ]
+  assert.deepEqual(decodeFinished(5, encodeFinished(5, ranges) ?? ''), [
+    { start: 7, end: 11 },
+    { start: 13, end: 14 },
+  ])
+})
+
 test('what is written is read again', () => {
   fc.assert(
     fc.property(offset.map(Math.floor), steps(60), (committed, pairs) => {
