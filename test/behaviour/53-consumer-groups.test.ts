@@ -449,6 +449,31 @@ suite('when topics change', () => {
     await a.consumer.close({ drainMs: 0 })
     assert.deepEqual(await committedBy(log, 'g'), { 'u-0': 1 })
   })
+
+  onDiskAndInMemory('a deleted one keeps nothing else from its next owner', async (place) => {
+    const log = await filled(place, 1, 2)
+    await log.createTopic('u')
+    await log.produce('u', { value: 'u' })
+    const own: Assignor = {
+      name: 'all-to-the-last',
+      assign({ members, partitionCounts }) {
+        const ids = members.map(({ memberId }) => memberId)
+        const all = ['t', 'u'].flatMap((topic) =>
+          partitionCounts.has(topic) ? [{ topic, partitions: [0] }] : [],
+        )
+        return new Map(ids.map((id) => [id, id === ids.at(-1) ? all : []]))
+      },
+    }
+    const a = new Member(log, { topics: [/./], assignor: own })
+    const inHand = (await a.next()) as ConsumedRecord
+    const other = inHand.topic === 't' ? 'u' : 't'
+    const b = new Member(log, { topics: ['t', 'u'], assignor: own })
+    const next = b.next()
+    assert.ok(await isWaiting(next))
+    await log.deleteTopic(inHand.topic)
+    assert.equal((await next)?.topic, other)
+    await Promise.all([a, b].map(({ consumer }) => consumer.close({ drainMs: 0 })))
+  })
 })
 
 suite('a storm', () => {

@@ -87,6 +87,8 @@ export class Holdings implements PageHolder {
       this.#count(page, page.inHand)
     }
     claim.lose()
+    // Who waits to hand it back has nothing to wait for any more.
+    claim.released?.()
     this.wake()
   }
 
