@@ -214,6 +214,7 @@ export class ConsumerMember implements MemberListener, TopicFollower, PageSource
     this.ownership.add(partitions)
     this.#change(life, async () => {
       const claims = await this.#begin(partitions, life)
+      if (this.#life !== life || this.#isClosing) return []
       this.ownership.telling(partitions)
       this.#signals.assigned(partitions)
       await this.#options.onAssigned?.(partitions)
