@@ -59,6 +59,7 @@ export class GroupCoordinator {
   readonly #events: GroupEvent[] = []
   #isTaking = false
   #isRebalanceDue = false
+  #isClosed = false
   #state: GroupState
   #timer: Timer | undefined
   #timerDueMs = 0
@@ -119,8 +120,9 @@ export class GroupCoordinator {
     return fenceOf(this.#state, memberId, partition)
   }
 
-  /** No timer fires any more. */
+  /** Nothing changes any more, and no timer fires: of a group without members, or of a log that is closed. */
   close(): void {
+    this.#isClosed = true
     this.#timer?.cancel()
     this.#timer = undefined
   }
@@ -128,6 +130,7 @@ export class GroupCoordinator {
   // ------------------------------------------------------------------------------------ events
 
   #take(event: GroupEvent): void {
+    if (this.#isClosed) return
     this.#events.push(event)
     if (this.#isTaking) return
     this.#isTaking = true
@@ -177,7 +180,7 @@ export class GroupCoordinator {
 
   /** Sees to a timer as long as some member could be late, and to none when all of them wait. */
   #watch(): void {
-    if (this.#timer !== undefined) return
+    if (this.#timer !== undefined || this.#isClosed) return
     this.#tellPace()
     const deadline = nextDeadline(this.#state)
     if (deadline === undefined) return

@@ -14,7 +14,7 @@
  * not its own) changes nothing.
  */
 import type { TopicPartition } from '../types.ts'
-import type { Assignment, AssignorMember } from './assignors/assignor.ts'
+import type { Assignment, Assignor, AssignorMember } from './assignors/assignor.ts'
 import type {
   GroupEffect,
   GroupEvent,
@@ -94,7 +94,7 @@ class GroupChange {
         break
       case 'rebalance':
         if (!this.#state.isTargetStale) return
-        this.#retarget(event.assignor.assign(this.#assignmentInput()))
+        this.#retarget(this.#assignment(event.assignor))
     }
     this.#reconcile()
   }
@@ -198,16 +198,16 @@ class GroupChange {
     this.#state = { ...this.#state, isTargetStale: true }
   }
 
-  #assignmentInput(): Parameters<
-    Extract<GroupEvent, { type: 'rebalance' }>['assignor']['assign']
-  >[0] {
+  /** Where nobody is left nobody is asked: an assignor that cannot do without members would keep the group from becoming empty. */
+  #assignment(assignor: Assignor): Assignment {
+    if (this.#members.size === 0) return new Map()
     const members = [...this.#members.values()].map((member): AssignorMember => {
       const { memberId, groupInstanceId, topics, awayUntilMs } = member
       // Who is away has nothing in hand, and finds again what it had.
       const has = awayUntilMs === undefined ? member.owned : this.#targetOf(memberId)
       return { memberId, groupInstanceId, topics, ownedPartitions: byTopic(has.values()) }
     })
-    return { members, partitionCounts: this.#state.partitionCounts }
+    return assignor.assign({ members, partitionCounts: this.#state.partitionCounts })
   }
 
   #retarget(assignment: Assignment): void {

@@ -32,12 +32,12 @@ class Group {
   }
 
   /** A member that hands back at once what it is asked for. */
-  join(memberId: string): Membership {
+  join(memberId: string, groupInstanceId: string | null = null): Membership {
     const tell = (what: string, partitions: readonly TopicPartition[]): unknown =>
       this.told.push(`${memberId} ${what} ${namesOf(partitions)}`)
     const joining = {
       memberId,
-      groupInstanceId: null,
+      groupInstanceId,
       clientId: 'test',
       topics: ['t'],
       sessionTimeoutMs: 1000,
@@ -160,6 +160,36 @@ test('an assignor that has failed once is asked again when something changes', a
   group.join('b')
   await null
   assert.deepEqual(group.told, ['a has t-0 t-2', 'b has t-1 t-3'])
+})
+
+test('an assignor is not asked who has what when nobody is left', async () => {
+  const assignor: Assignor = {
+    name: 'own',
+    assign({ members: [first] }) {
+      if (first === undefined) throw new Error('no members')
+      return new Map([[first.memberId, [{ topic: 't', partitions: [0, 1, 2, 3] }]]])
+    },
+  }
+  const group = new Group(new ManualClock(), assignor)
+  const a = group.join('a')
+  await null
+  group.coordinator.leave(a)
+  await null
+  assert.deepEqual(group.stored, [1, 2])
+  assert.equal(group.coordinator.state.members.size, 0)
+})
+
+test('a coordinator that was closed stores nothing more and sets no timer', async () => {
+  const clock = new ManualClock()
+  const group = new Group(clock)
+  const [a, b] = [group.join('a', 'i'), group.join('b')]
+  await null
+  group.coordinator.leave(a)
+  group.coordinator.leave(b)
+  group.coordinator.close()
+  await null
+  assert.deepEqual(group.stored, [1])
+  assert.equal(clock.pendingTimers, 0)
 })
 
 test('an assignor that gives what cannot be is told to all members, and nothing changes', async () => {
