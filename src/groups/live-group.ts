@@ -19,9 +19,15 @@ export interface LiveGroup {
 export interface LiveGroups {
   find(group: string): LiveGroup | undefined
   names(): Iterable<string>
+  /** The group has been deleted: where it has no members, nothing is known of it any more. */
+  forget(group: string): void
 }
 
-export const NO_LIVE_GROUPS: LiveGroups = { find: () => undefined, names: () => [] }
+export const NO_LIVE_GROUPS: LiveGroups = {
+  find: () => undefined,
+  names: () => [],
+  forget: () => {},
+}
 
 // ------------------------------------------------------------------------------------ description
 

@@ -17,14 +17,16 @@ export interface ExpirerOptions {
 
 /** Deletes the offsets that have had their time, and the groups that have nothing left; see `offset-expiry.ts`. */
 export async function expireOffsets(options: ExpirerOptions): Promise<void> {
-  const { offsets, groupStore } = options
+  const { offsets, groupStore, live } = options
   for (const group of offsets.groups()) {
     if (turnIsLong()) await nextTurn()
     if (!isAny(expiryIn(options, group))) continue
     await groupStore.settled(group)
     // Judged again when all that was called before has ended: a member may have joined, or a commit have come.
     await offsets.expire(group, () => expiryIn(options, group))
-    if (!offsets.has(group)) groupStore.forget(group)
+    if (offsets.has(group)) continue
+    groupStore.forget(group)
+    live.forget(group)
   }
 }
 

@@ -91,6 +91,10 @@ export class ConsumerGroups implements LiveGroups {
     for (const [name, { coordinator }] of this.#groups) if (coordinator !== undefined) yield name
   }
 
+  forget(group: string): void {
+    if (this.#groups.get(group)?.forget() !== false) this.#options.signals.forget(group)
+  }
+
   /** Closes all consumers, handlers that are at work waited for; then nobody is a member any more. */
   async close(): Promise<void> {
     this.#isClosed = true
@@ -189,6 +193,16 @@ class ConsumerGroup {
     const counts = this.#groups.partitionCounts()
     this.#firstCounts ??= new Map(counts)
     this.coordinator.followTopics(counts)
+  }
+
+  /** Begins anew with its next member; false while it has some. */
+  forget(): boolean {
+    const { coordinator } = this
+    if (coordinator !== undefined && coordinator.state.members.size > 0) return false
+    coordinator?.close()
+    this.coordinator = undefined
+    this.#firstCounts = undefined
+    return true
   }
 
   follow(follower: TopicFollower): void {

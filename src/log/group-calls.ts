@@ -104,7 +104,6 @@ export class GroupCalls<T extends object = AnyTopics> extends EventEmitter<LogEv
   async deleteGroup(group: string): Promise<void> {
     this.#session.requireWritable()
     await this.#session.track(this.#session.core.groups.delete(group))
-    this.#session.core.signals.forget(group)
   }
 
   /** Deletes what a group has committed for these partitions; where it has committed nothing, nothing happens. */

@@ -216,6 +216,7 @@ export class GroupOffsets {
     if (store === undefined) throw unknownGroup(group)
     await store.deleteGroup(group, refuse)
     this.groupStore.forget(group)
+    this.liveGroups.forget(group)
   }
 
   async deleteOffsets(group: string, partitions: readonly TopicPartition[]): Promise<void> {

@@ -192,6 +192,19 @@ suite('while a group has members', () => {
     assert.deepEqual(await again.groups(), [])
   })
 
+  onDiskAndInMemory('and once it is deleted, it is another one', async (place) => {
+    const log = await filled(place, 1)
+    await (await joined(log)).leave()
+    await log.deleteGroup('billing')
+    await log.commitOffset('billing', { topic: 'orders', partition: 0, offset: 0 })
+    const { protocolType, generation } = await log.describeGroup('billing')
+    assert.deepEqual([protocolType, generation], ['', -1])
+    const { consumer, leave } = await joined(log)
+    assert.equal((await log.describeGroup('billing')).generation, 1)
+    assert.deepEqual(consumer.assignment(), [{ topic: 'orders', partition: 0 }])
+    await leave()
+  })
+
   onDiskAndInMemory('a static one that is away is a member', async (place) => {
     const log = await filled(place, 1)
     await (await joined(log, { instanceId: 'till-1' })).leave()

@@ -6,6 +6,7 @@ import type { GroupMemberState, GroupState } from '../../src/groups/group-state.
 import { EMPTY_GROUP } from '../../src/groups/group-state.ts'
 import { GroupStore } from '../../src/groups/group-store.ts'
 import type { LiveGroup } from '../../src/groups/live-group.ts'
+import { NO_LIVE_GROUPS } from '../../src/groups/live-group.ts'
 import { expireOffsets } from '../../src/groups/offset-expirer.ts'
 import {
   encodeGroupKey,
@@ -58,7 +59,11 @@ class Scene {
 
   /** What is left of the group after another look, and after a restart then. */
   async expire(): Promise<string> {
-    const live = { find: (group: string) => this.live.get(group), names: () => this.live.keys() }
+    const live = {
+      find: (group: string) => this.live.get(group),
+      names: () => this.live.keys(),
+      forget: (group: string) => void this.live.delete(group),
+    }
     const { clock, offsets, store: groupStore } = this
     await expireOffsets({ clock, offsets, groupStore, live, retentionMs: RETENTION_MS })
     const left = leftIn(offsets)
@@ -256,9 +261,9 @@ test('nothing goes of a group whose metadata cannot be read', async () => {
   const { clock, ...scene } = await Scene.open(new ManualClock(), log)
   await scene.offsets.commit('g', [{ topic: 'a', partition: 0, offset: 7 }])
   await clock.advance(10 * RETENTION_MS)
-  const live = { find: () => undefined, names: () => [] }
   const { offsets, store: groupStore } = scene
-  await expireOffsets({ clock, offsets, groupStore, live, retentionMs: RETENTION_MS })
+  const options = { clock, offsets, groupStore, live: NO_LIVE_GROUPS, retentionMs: RETENTION_MS }
+  await expireOffsets(options)
   assert.equal(scene.offsets.offsetsOf('g').length, 1)
 })
 
