@@ -105,6 +105,11 @@ export class ConsumerGroups implements LiveGroups {
     for (const { coordinator } of this.#groups.values()) coordinator?.close()
   }
 
+  /** For a handler that waits for the close under way: see `Consumer.close`. */
+  closeAgain(): void {
+    for (const each of this.#consumers) void each.close().catch(() => {})
+  }
+
   partitionCounts(): ReadonlyMap<string, number> {
     this.#partitionCounts ??= new Map(
       this.#options.topics

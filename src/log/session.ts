@@ -37,6 +37,8 @@ export class Session {
   }
 
   close(): Promise<void> {
+    // A handler that calls it once more is not waited for, either.
+    if (this.#closing !== undefined) this.core.consumers.closeAgain()
     this.#closing ??= this.#close()
     return this.#closing
   }

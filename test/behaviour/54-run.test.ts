@@ -75,6 +75,22 @@ suite('run', () => {
     },
   )
 
+  onDiskAndInMemory('waits for no handler that waits for the close of its log', async (place) => {
+    const log = await filled(place, 1, 1)
+    const [begun, closing] = [new Deferred<void>(), new Deferred<void>()]
+    const run = log.consumer(OPTIONS).run({
+      eachRecord: async () => {
+        begun.resolve()
+        await closing.promise
+        await log.close()
+      },
+    })
+    await begun.promise
+    const closed = log.close()
+    closing.resolve()
+    await Promise.all([closed, run])
+  })
+
   onDiskAndInMemory('commits by itself while it goes on', async (place) => {
     const log = await filled(place, 1, 3)
     let handled = 0
