@@ -10,6 +10,7 @@ import type {
   TopicPartition,
 } from '../../src/index.ts'
 import { LogError } from '../../src/index.ts'
+import { Deferred } from '../../src/util/deferred.ts'
 import { committedBy, fill, filled, isWaiting, nextTurn } from '../support/consuming.ts'
 import { eventually } from '../support/log-places.ts'
 import { onDiskAndInMemory } from '../support/on-disk-and-in-memory.ts'
@@ -82,6 +83,26 @@ suite('the members of a group', () => {
     const [a, b] = [new Member(log), new Member(log, { group: 'h' })]
     for (let n = 0; n < 6; n += 1) await Promise.all([a.next(), b.next()])
     assert.deepEqual(a.records.map(nameOf), b.records.map(nameOf))
+  })
+
+  onDiskAndInMemory('that hang in onRevoked are taken for dead', async (place) => {
+    const log = await filled(place, 1, 1)
+    const hung = new Deferred<void>()
+    const a = new Member(log, {
+      assignor: 'range',
+      maxPollIntervalMs: 10_000,
+      instanceId: 'z',
+      onRevoked: () => hung.promise,
+    })
+    await a.next()
+    const waiting = [a.next()]
+    const b = new Member(log, { assignor: 'range', instanceId: 'a' })
+    waiting.push(b.next())
+    assert.ok(await isWaiting(Promise.race(waiting)))
+    for (let n = 0; n < 15; n += 1) await place.clock.advance(1000)
+    await eventually(() => b.owned.length === 1)
+    hung.resolve()
+    await Promise.all([a.consumer.close(), b.consumer.close(), ...waiting])
   })
 
   onDiskAndInMemory(

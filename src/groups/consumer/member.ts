@@ -35,6 +35,7 @@ import type { HeldPage } from './held-page.ts'
 import { Holdings } from './holdings.ts'
 import { Ownership } from './ownership.ts'
 import type { PageSource } from './page-source.ts'
+import { isThenable } from './run/call.ts'
 import type { ConsumerSignals } from './signals.ts'
 
 export class ConsumerMember implements MemberListener, TopicFollower, PageSource<unknown, unknown> {
@@ -49,6 +50,8 @@ export class ConsumerMember implements MemberListener, TopicFollower, PageSource
   /** Callbacks, one after another. */
   readonly #changes = new Mutex()
   #membership: Membership | undefined
+  /** Since when `onAssigned`, or `onRevoked`, is under way. */
+  #tellingSinceMs: number | undefined
   /** Counts memberships: what was begun in one is not to go on in the next. */
   #life = 0
   /** What the next `take` rejects with. */
@@ -146,7 +149,27 @@ export class ConsumerMember implements MemberListener, TopicFollower, PageSource
   looked(stoodMs: number): void {
     const membership = this.#membership
     if (membership === undefined) return
-    membership.busySinceMs = this.holdings.look(this.#access.clock.now(), stoodMs)
+    const now = this.#access.clock.now()
+    const busySinceMs = this.holdings.look(now, stoodMs)
+    if (this.#tellingSinceMs === undefined) membership.busySinceMs = busySinceMs
+    else {
+      this.#tellingSinceMs = Math.min(this.#tellingSinceMs + stoodMs, now)
+      membership.busySinceMs = Math.min(this.#tellingSinceMs, busySinceMs ?? now)
+    }
+  }
+
+  /** Who hangs in what it is told is late, as one that has records in hand: its partitions would be nobody's for ever. */
+  async #awaited(told: unknown): Promise<void> {
+    const membership = this.#membership
+    if (!isThenable(told) || membership === undefined) return
+    this.#tellingSinceMs = this.#access.clock.now()
+    this.#access.coordinator.busy(membership)
+    try {
+      await told
+    } finally {
+      this.#tellingSinceMs = undefined
+      if (this.holdings.isEmpty) this.#idle()
+    }
   }
 
   // --------------------------------------------------------------------------------- committing
@@ -217,7 +240,7 @@ export class ConsumerMember implements MemberListener, TopicFollower, PageSource
       if (this.#life !== life || this.#isClosing) return []
       this.ownership.telling(partitions)
       this.#signals.assigned(partitions)
-      await this.#options.onAssigned?.(partitions)
+      await this.#awaited(this.#options.onAssigned?.(partitions))
       return claims
     })
   }
@@ -260,7 +283,7 @@ export class ConsumerMember implements MemberListener, TopicFollower, PageSource
     await this.#commitOwn(new Set(this.ownership.claimsOf(partitions)))
     if (this.#life !== life) return
     const going = this.ownership.takeGoing(partitions)
-    if (going.length > 0) await this.#tell(() => this.#options.onRevoked?.(going))
+    if (going.length > 0) await this.#tell(() => this.#awaited(this.#options.onRevoked?.(going)))
     const membership = this.#membership
     if (this.#life !== life || membership === undefined) return
     const told = this.ownership.told(partitions)
