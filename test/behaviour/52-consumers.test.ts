@@ -410,6 +410,11 @@ suite('by hand a consumer commits', () => {
     await consumer.commit(records)
     assert.deepEqual(await committedBy(log, 'g'), { 't-0': 5, 't-1': 3 })
     await assert.rejects(consumer.commit({ ...T0, offset: -1 }), RangeError)
+    const { MAX_SAFE_INTEGER } = Number
+    for (const offset of [1000, MAX_SAFE_INTEGER]) {
+      await assert.rejects(consumer.commit({ ...T0, offset }), codeOf('OFFSET_OUT_OF_RANGE'))
+    }
+    await consumer.commit()
     await assert.rejects(consumer.commit(null as never), TypeError)
     await assert.rejects(consumer.commit({ topic: 't', partition: 2, offset: 0 }), codeOf('FENCED'))
   })

@@ -1,6 +1,7 @@
 import { LogError } from '../../errors.ts'
 import type { ConsumerCloseOptions, ResolvedConsumerOptions, SeekTo } from '../../options.ts'
 import { resolveDrainMs, resolveSeekTo } from '../../options.ts'
+import { outOfRange } from '../../topics/partition-reader.ts'
 import type { LogRecord, Timer, TopicPartition } from '../../types.ts'
 import { checkInteger, wrongType } from '../../util/check.ts'
 import type { Claim } from './claim.ts'
@@ -153,7 +154,7 @@ export class Consumer<R extends ConsumedRecord<unknown, unknown> = ConsumedRecor
 
   /**
    * Commits what is done; with records, all of their partitions up to and including them, whether they came back for more or not. Rejects
-   * with `FENCED` where the partition is not the consumer's own any more.
+   * with `FENCED` where the partition is not the consumer's own any more, with `OffsetOutOfRangeError` for a record that is not there yet.
    */
   async commit(records?: CommittableRecord | readonly CommittableRecord[]): Promise<void> {
     if (records === undefined) {
@@ -167,6 +168,7 @@ export class Consumer<R extends ConsumedRecord<unknown, unknown> = ConsumedRecor
     for (const record of list) {
       const { topic, partition, offset } = checkRecord(record)
       const claim = this.#claim({ topic, partition })
+      if (offset >= claim.log.logEndOffset) throw outOfRange(claim.log, offset)
       offsets.set(claim, Math.max(offsets.get(claim) ?? 0, behind(claim, offset)))
     }
     await this.#member.commits.commitUpTo(offsets)
