@@ -559,6 +559,21 @@ suite('a consumer ends', () => {
     await assert.rejects(late[Symbol.asyncIterator]().next(), /enough/)
   })
 
+  onDiskAndInMemory('with nothing more of what was just being read', async (place) => {
+    const log = (await place.open({
+      topics: { t: { value: 'bytes', compression: 'gzip', maxMessageBytes: 16_000_000 } },
+    })) as unknown as Log
+    // Is decompressed by the thread pool.
+    await log.produce('t', { value: Buffer.alloc(8_000_000) })
+    const controller = new AbortController()
+    const consumer = log.consumer({ group: 'g', topics: ['t'], signal: controller.signal })
+    const next = consumer[Symbol.asyncIterator]().next()
+    await eventually(() => consumer.assignment().length > 0)
+    assert.ok(await isWaiting(next, 2))
+    controller.abort(new Error('enough'))
+    await assert.rejects(next, /enough/)
+  })
+
   onDiskAndInMemory('a wait, when it is closed; twice is once', async (place) => {
     const log = await filled(place, 1, 0)
     const consumer = log.consumer({ group: 'g', topics: ['t'] })

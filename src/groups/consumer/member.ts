@@ -237,7 +237,7 @@ export class ConsumerMember implements MemberListener, TopicFollower, PageSource
     this.ownership.add(partitions)
     this.#change(life, async () => {
       const claims = await this.#begin(partitions, life)
-      if (this.#life !== life || this.#isClosing) return []
+      if (this.#life !== life || !this.#isAtWork) return []
       this.ownership.telling(partitions)
       this.#signals.assigned(partitions)
       await this.#awaited(this.#options.onAssigned?.(partitions))
@@ -249,7 +249,7 @@ export class ConsumerMember implements MemberListener, TopicFollower, PageSource
   #change(life: number, make: () => Promise<readonly Claim[]>): void {
     void this.#changes.run(async () => {
       try {
-        if (this.#life !== life || this.#isClosing) return
+        if (this.#life !== life || !this.#isAtWork) return
         for (const claim of await make()) {
           claim.isBegun = true
           this.reader.look(claim)
@@ -261,7 +261,7 @@ export class ConsumerMember implements MemberListener, TopicFollower, PageSource
   }
 
   #begin(partitions: readonly TopicPartition[], life: number): Promise<readonly Claim[]> {
-    return this.ownership.begin(partitions, () => this.#life === life && !this.#isClosing)
+    return this.ownership.begin(partitions, () => this.#life === life && this.#isAtWork)
   }
 
   revoked(partitions: readonly TopicPartition[]): void {
@@ -319,7 +319,7 @@ export class ConsumerMember implements MemberListener, TopicFollower, PageSource
   failed(error: unknown): void {
     if (!this.#hasFailed) this.#failure = error
     this.#hasFailed = true
-    for (const claim of this.claims.values()) claim.withdraw()
+    this.ownership.withdraw(this.ownership.partitions)
     this.reader.wake()
     this.holdings.wake()
   }
