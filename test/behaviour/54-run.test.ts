@@ -90,6 +90,30 @@ suite('run', () => {
     closing.resolve()
     await Promise.all([closed, run])
   })
+  onDiskAndInMemory(
+    'keeps the process alive while a close waits for its handlers',
+    async (place) => {
+      const timers = (): number =>
+        process.getActiveResourcesInfo().filter((each) => each === 'Timeout').length
+      const log = await filled(place, 1, 2)
+      const consumer = log.consumer(OPTIONS)
+      let begun = 0
+      const run = consumer.run({
+        eachRecord: ({ offset }) => {
+          begun += 1
+          return offset === 0 ? undefined : new Promise(() => {})
+        },
+      })
+      await eventually(() => begun === 2)
+      const before = timers()
+      const closing = consumer.close({ drainMs: 5000 })
+      assert.equal(timers(), before + 1)
+      await place.clock.advance(5000)
+      await Promise.all([closing, run])
+      assert.equal(timers(), before)
+      assert.deepEqual(await committedBy(log, 'g'), { 't-0': 1 })
+    },
+  )
 
   onDiskAndInMemory('commits by itself while it goes on', async (place) => {
     const log = await filled(place, 1, 3)

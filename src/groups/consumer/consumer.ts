@@ -4,6 +4,7 @@ import { resolveDrainMs, resolveSeekTo } from '../../options.ts'
 import { outOfRange } from '../../topics/partition-reader.ts'
 import type { LogRecord, Timer, TopicPartition } from '../../types.ts'
 import { checkInteger, wrongType } from '../../util/check.ts'
+import { keepAlive, letGo } from '../../util/keep-alive.ts'
 import type { Claim } from './claim.ts'
 import type { GroupAccess } from './group-access.ts'
 import type { ConsumedPage } from './iterators.ts'
@@ -277,7 +278,10 @@ export class Consumer<R extends ConsumedRecord<unknown, unknown> = ConsumedRecor
       if (drainMs === 0) resolve()
       else timer = this.#context.access.clock.setTimer(resolve, drainMs)
     })
+    // Its timer keeps no process alive, nor may what its handlers wait for.
+    keepAlive()
     await Promise.race([this.#way?.drained(), isOver])
+    letGo()
     const leave = async (): Promise<void> => {
       await this.#member.leave(isOver).finally(() => {
         timer?.cancel()
