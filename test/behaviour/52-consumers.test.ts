@@ -566,11 +566,14 @@ suite('a consumer ends', () => {
     // Is decompressed by the thread pool.
     await log.produce('t', { value: Buffer.alloc(8_000_000) })
     const controller = new AbortController()
-    const consumer = log.consumer({ group: 'g', topics: ['t'], signal: controller.signal })
+    const consumer = log.consumer({
+      group: 'g',
+      topics: ['t'],
+      signal: controller.signal,
+      // It is read when this has ended.
+      onAssigned: () => void setImmediate(() => controller.abort(new Error('enough'))),
+    })
     const next = consumer[Symbol.asyncIterator]().next()
-    await eventually(() => consumer.assignment().length > 0)
-    assert.ok(await isWaiting(next, 2))
-    controller.abort(new Error('enough'))
     await assert.rejects(next, /enough/)
   })
 
