@@ -115,8 +115,7 @@ class Run {
 
   async #createOrDelete(): Promise<void> {
     const topic = this.#some(TOPICS) ?? 'orders'
-    if (this.world.log.topics().includes(topic))
-      process.env['NODEL'] || (await this.world.deleteTopic(topic))
+    if (this.world.log.topics().includes(topic)) await this.world.deleteTopic(topic)
     else await this.world.createTopic(topic, 1 + this.world.below(4))
   }
 }

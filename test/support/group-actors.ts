@@ -60,6 +60,9 @@ export abstract class Actor {
   /** These are not its own any more. */
   lost(_names: readonly string[]): void {}
 
+  /** Partitions are its own from now on. */
+  assigned(): void {}
+
   /** A topic was deleted. */
   topicGone(_topic: string): void {}
 
@@ -84,6 +87,8 @@ export class IteratingActor extends Actor {
   readonly #return: () => Promise<unknown>
   #isWaiting = false
   #inHand: readonly ConsumedRecord[] = []
+  /** Lost while it waited: what it is given of them was on its way to it by then, as a promise is that has resolved. */
+  readonly #lostOnTheWay = new Set<string>()
 
   constructor(options: ActorOptions) {
     super(options)
@@ -122,7 +127,20 @@ export class IteratingActor extends Actor {
       return
     }
     this.#inHand = records
-    for (const record of records) this.handOut(record)
+    for (const record of records) {
+      const name = nameOf(record)
+      if (this.#lostOnTheWay.has(name)) this.evidence.handedOutInVain(name, record.offset)
+      else this.handOut(record)
+    }
+    this.#lostOnTheWay.clear()
+  }
+
+  override lost(names: readonly string[]): void {
+    if (this.#isWaiting) for (const name of names) this.#lostOnTheWay.add(name)
+  }
+
+  override assigned(): void {
+    this.#lostOnTheWay.clear()
   }
 
   /** As `break` does: what is in hand is not done. */

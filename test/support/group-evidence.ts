@@ -159,6 +159,13 @@ export class GroupEvidence {
     partition.leftOver.delete(offset)
   }
 
+  /** It was lost on the way to who was handed it: it is in no hands, and comes again. */
+  handedOutInVain(name: string, offset: number): void {
+    const partition = this.#partitions.get(name)
+    if (partition === undefined) return
+    partition.handedOut.set(offset, (partition.handedOut.get(offset) ?? 0) + 1)
+  }
+
   #checkPlace(partition: PartitionEvidence, tenure: Tenure, offset: number, at: string): void {
     const { committed, finishedAbove, produced } = partition
     if (tenure.base === undefined) {

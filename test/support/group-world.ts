@@ -61,9 +61,10 @@ export class GroupWorld implements AsyncDisposable {
     this.clock = clock
     this.#random = random
     this.#assignor = assignor
-    this.#listen('brokerless:consumer:assigned', (actor, { partitions }) =>
-      this.evidence.assigned(actor, partitions.map(nameOf)),
-    )
+    this.#listen('brokerless:consumer:assigned', (actor, { partitions }) => {
+      actor.assigned()
+      this.evidence.assigned(actor, partitions.map(nameOf))
+    })
     this.#listen('brokerless:consumer:revoked', (actor, { partitions }) => {
       actor.lost(partitions.map(nameOf))
       this.evidence.ended(actor, partitions.map(nameOf), 'revoked')
