@@ -67,6 +67,30 @@ suite('a member is out', () => {
     assert.equal((await next).value?.value, 'more')
     await a.close({ drainMs: 0 })
   })
+
+  onDiskAndInMemory('whose handlers hang over records of a deleted topic', async (place) => {
+    const log = await filled(place, 1, 1)
+    await log.createTopic('u')
+    await log.produce('u', { value: 'u' })
+    const a = member(log, { topics: ['t', 'u'] })
+    const begun: string[] = []
+    const run = a.run({
+      eachRecord: ({ topic }) => {
+        begun.push(topic)
+        return never()
+      },
+    })
+    await eventually(() => begun.length === 1)
+    const [deleted, other] = begun[0] === 't' ? ['t', 'u'] : ['u', 't']
+    await log.deleteTopic(deleted)
+    assert.deepEqual(a.assignment(), [{ topic: other, partition: 0 }])
+    await place.clock.advance(12_000)
+    const b = log.consumer({ group: 'g', topics: [/./] })
+    const { value } = await b[Symbol.asyncIterator]().next()
+    assert.equal(value?.topic, other)
+    await a.close({ drainMs: 0 })
+    await run
+  })
 })
 
 suite('a member stays', () => {

@@ -34,6 +34,7 @@ import type { GroupAccess, TopicFollower } from './group-access.ts'
 import type { HeldPage } from './held-page.ts'
 import { Holdings } from './holdings.ts'
 import { Ownership } from './ownership.ts'
+import { Pace } from './pace.ts'
 import type { PageSource } from './page-source.ts'
 import { isThenable } from './run/call.ts'
 import type { ConsumerSignals } from './signals.ts'
@@ -50,8 +51,7 @@ export class ConsumerMember implements MemberListener, TopicFollower, PageSource
   /** Callbacks, one after another. */
   readonly #changes = new Mutex()
   #membership: Membership | undefined
-  /** Since when `onAssigned`, or `onRevoked`, is under way. */
-  #tellingSinceMs: number | undefined
+  readonly #pace = new Pace()
   /** Counts memberships: what was begun in one is not to go on in the next. */
   #life = 0
   /** What the next `take` rejects with. */
@@ -83,7 +83,7 @@ export class ConsumerMember implements MemberListener, TopicFollower, PageSource
       reader: this.reader,
       commits: this.commits,
       deliveries: access.deliveries,
-      emptied: () => this.#idle(),
+      emptied: () => this.#emptied(),
     })
     const { reader, commits, holdings } = this
     this.ownership = new Ownership({ access, options, reader, commits, holdings })
@@ -96,8 +96,14 @@ export class ConsumerMember implements MemberListener, TopicFollower, PageSource
 
   // ----------------------------------------------------------------------------------- reading
 
-  take(): Promise<HeldPage | undefined> {
-    return this.#takes.run(() => this.#take())
+  async take(): Promise<HeldPage | undefined> {
+    this.#pace.asks()
+    if (this.holdings.isEmpty) this.#idle()
+    try {
+      return await this.#takes.run(() => this.#take())
+    } finally {
+      this.#pace.isAnswered()
+    }
   }
 
   async #take(): Promise<HeldPage | undefined> {
@@ -146,29 +152,30 @@ export class ConsumerMember implements MemberListener, TopicFollower, PageSource
     if (this.#membership !== undefined) this.#access.coordinator.idle(this.#membership)
   }
 
+  /** Nothing is in hand any more. Who does not ask for more either is late, as one that has records in hand. */
+  #emptied(): void {
+    if (this.#pace.isAsking) this.#idle()
+    else this.#pace.rests(this.#access.clock.now())
+  }
+
   looked(stoodMs: number): void {
     const membership = this.#membership
     if (membership === undefined) return
     const now = this.#access.clock.now()
-    const busySinceMs = this.holdings.look(now, stoodMs)
-    if (this.#tellingSinceMs === undefined) membership.busySinceMs = busySinceMs
-    else {
-      this.#tellingSinceMs = Math.min(this.#tellingSinceMs + stoodMs, now)
-      membership.busySinceMs = Math.min(this.#tellingSinceMs, busySinceMs ?? now)
-    }
+    membership.busySinceMs = this.#pace.look(now, stoodMs, this.holdings.look(now, stoodMs))
   }
 
   /** Who hangs in what it is told is late, as one that has records in hand: its partitions would be nobody's for ever. */
   async #awaited(told: unknown): Promise<void> {
     const membership = this.#membership
     if (!isThenable(told) || membership === undefined) return
-    this.#tellingSinceMs = this.#access.clock.now()
+    this.#pace.isTold(this.#access.clock.now())
     this.#access.coordinator.busy(membership)
     try {
       await told
     } finally {
-      this.#tellingSinceMs = undefined
-      if (this.holdings.isEmpty) this.#idle()
+      this.#pace.hasHeard()
+      if (this.holdings.isEmpty) this.#emptied()
     }
   }
 
