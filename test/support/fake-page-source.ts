@@ -1,12 +1,13 @@
 import assert from 'node:assert/strict'
 import type {
   ConsumedRecord,
+  FinishedAbove,
   PageSource,
   TakenPage,
   Withdrawal,
 } from '../../src/groups/consumer/page-source.ts'
 import type { FinishedRange } from '../../src/groups/consumer/run/finished-ranges.ts'
-import { decodeFinished } from '../../src/groups/consumer/run/finished-ranges.ts'
+import { decodeFinished, encodeFinished } from '../../src/groups/consumer/run/finished-ranges.ts'
 import { Deferred } from '../../src/util/deferred.ts'
 
 export interface FakeRecord {
@@ -23,7 +24,7 @@ interface Partition {
   readonly pages: Set<FakePage>
   position: number
   done: number
-  metadata: (() => string | undefined) | undefined
+  toldAbove: FinishedAbove | undefined
   /** As it was when the partition was last begun with. */
   finishedAbove: readonly FinishedRange[]
   isAssigned: boolean
@@ -63,7 +64,7 @@ export class FakePageSource implements PageSource<string, unknown> {
         pages: new Set(),
         position: 0,
         done: 0,
-        metadata: undefined,
+        toldAbove: undefined,
         finishedAbove: [],
         isAssigned: true,
         isToRewind: false,
@@ -75,8 +76,8 @@ export class FakePageSource implements PageSource<string, unknown> {
 
   /** What would be committed now. */
   committed(partition = 0): { offset: number; metadata: string | undefined } {
-    const { done, metadata } = this.#partition(partition)
-    return { offset: done, metadata: metadata?.() }
+    const { done, toldAbove } = this.#partition(partition)
+    return { offset: done, metadata: encodeFinished(done, toldAbove?.() ?? []) }
   }
 
   /** All offsets that a next owner would not be given. */
@@ -134,7 +135,7 @@ export class FakePageSource implements PageSource<string, unknown> {
     if (!partition.isToRewind || partition.pages.size > 0) return
     partition.isToRewind = false
     partition.position = partition.done
-    partition.finishedAbove = decodeFinished(partition.done, partition.metadata?.() ?? '')
+    partition.finishedAbove = [...(partition.toldAbove?.() ?? [])]
     this.#wake()
   }
 
@@ -257,12 +258,12 @@ export class FakePage implements TakenPage<string, unknown>, Withdrawal {
     return this
   }
 
-  finished(offset: number, metadata?: () => string | undefined): void {
+  finished(offset: number, toldAbove?: FinishedAbove): void {
     assert.ok(!this.#isDown, 'finished after it was put down')
     this.signs += 1
     if (this.isLost || offset < this.#of.done) return
     this.#of.done = offset
-    this.#of.metadata = metadata
+    this.#of.toldAbove = toldAbove
   }
 
   heard(): void {

@@ -3,10 +3,9 @@ import type { Topic } from '../../topics/topic.ts'
 import type { TopicPartition } from '../../types.ts'
 import type { OffsetCommit } from '../types.ts'
 import type { HeldPage } from './held-page.ts'
+import type { FinishedAbove } from './page-source.ts'
 import type { FinishedRange } from './run/finished-ranges.ts'
-import { decodeFinished, encodeFinished } from './run/finished-ranges.ts'
-
-export type CommitMetadata = () => string | undefined
+import { decodeFinished, encodeFinished, mergedRanges } from './run/finished-ranges.ts'
 
 /** Where a claim begins, and what was committed there beside the offset. */
 export interface ClaimStart {
@@ -47,10 +46,11 @@ export class Claim implements TopicPartition {
   readonly pages: Set<HeldPage> = new Set()
   /** Called when nothing of it is in hand any more. */
   released: (() => void) | undefined
-  #metadata: CommitMetadata | undefined
+  /** What the way to consume knows of it. */
+  #toldAbove: FinishedAbove | undefined
   /** Where a `seek` has gone, when what is in hand is down: what is committed by hand meanwhile does not take it back. */
   #soughtTo: number | undefined
-  /** Finished above `done`: not handed out again. */
+  /** Finished before it was read, also by others: not handed out again. */
   #finishedAbove: readonly FinishedRange[]
   /** Read, and without records: to be passed over when all below it is done. */
   #gapStart = -1
@@ -78,22 +78,28 @@ export class Claim implements TopicPartition {
     return true
   }
 
-  /** All below `offset` is done; `metadata` gives what is done above it. */
-  advance(offset: number, metadata: CommitMetadata | undefined): void {
-    if (offset < this.done || (offset === this.done && metadata === this.#metadata)) return
+  /** All below `offset` is done, and above it what `toldAbove` gives. */
+  advance(offset: number, toldAbove: FinishedAbove | undefined): void {
+    if (offset < this.done || (offset === this.done && toldAbove === this.#toldAbove)) return
     this.done = offset
-    this.#metadata = metadata
+    this.#toldAbove = toldAbove
     this.changes += 1
-    for (const { start, end } of this.#finishedAbove) {
-      if (this.done >= start && this.done < end) this.done = end
+    for (let before = -1; before !== this.done; ) {
+      before = this.done
+      for (const { start, end } of this.#finishedAbove) {
+        if (this.done >= start && this.done < end) this.done = end
+      }
+      if (this.done >= this.#gapStart && this.done < this.#gapEnd) this.done = this.#gapEnd
     }
-    if (this.done >= this.#gapStart && this.done < this.#gapEnd) this.done = this.#gapEnd
+    const [first] = this.#finishedAbove
+    if (first === undefined || first.end > this.done) return
+    this.#finishedAbove = this.#finishedAbove.filter(({ end }) => end > this.done)
   }
 
   /** [start, end) was read, or is not there any more, and gave nothing to hand out. */
   pass(start: number, end: number): void {
     if (end <= start) return
-    if (this.done >= start) this.advance(Math.max(end, this.done), this.#metadata)
+    if (this.done >= start) this.advance(Math.max(end, this.done), this.#toldAbove)
     else {
       this.#gapStart = this.#gapEnd === start ? this.#gapStart : start
       this.#gapEnd = end
@@ -125,8 +131,8 @@ export class Claim implements TopicPartition {
   rewind(): void {
     this.isToRewind = false
     this.moves += 1
-    this.#finishedAbove = decodeFinished(this.done, this.#metadataAt(this.done) ?? '')
-    this.#metadata = undefined
+    this.#finishedAbove = this.#rangesAbove()
+    this.#toldAbove = undefined
     this.position = this.#soughtTo ?? this.done
     this.#soughtTo = undefined
     this.#gapStart = -1
@@ -137,7 +143,7 @@ export class Claim implements TopicPartition {
   seek(offset: number): void {
     for (const page of this.pages) page.isStale = true
     this.done = offset
-    this.#metadata = undefined
+    this.#toldAbove = undefined
     this.#finishedAbove = []
     this.#soughtTo = offset
     this.changes += 1
@@ -156,22 +162,16 @@ export class Claim implements TopicPartition {
   /** What is to be committed of it. */
   toCommit(): OffsetCommit {
     const { topic, partition, done: offset } = this
-    const metadata = this.#metadataAt(offset)
+    const metadata = encodeFinished(offset, this.#rangesAbove())
     return metadata === undefined
       ? { topic, partition, offset }
       : { topic, partition, offset, metadata }
   }
 
-  /** What the ways to consume know to be finished, and what was known before of what is not read yet. */
-  #metadataAt(offset: number): string | undefined {
-    const metadata = this.#metadata?.()
-    const readTo = this.#gapEnd === this.position ? this.#gapStart : this.position
-    // Of a range in which a page has ended, the rest.
-    const unread = this.#finishedAbove
-      .map(({ start, end }) => ({ start: Math.max(start, readTo), end }))
-      .filter(({ start, end }) => start < end && start > offset)
-    if (unread.length === 0) return metadata
-    return encodeFinished(offset, [...decodeFinished(offset, metadata ?? ''), ...unread])
+  /** Finished above `done`: what the way to consume knows, which may know nothing of what it was not handed, and what was known before. */
+  #rangesAbove(): FinishedRange[] {
+    const known = [...(this.#toldAbove?.() ?? []), ...this.#finishedAbove]
+    return mergedRanges(known).filter(({ start }) => start > this.done)
   }
 
   /** The offset that is handed out next, as far as it is known. */

@@ -1,11 +1,11 @@
 import { setDeliveryCount } from '../../topics/log-record.ts'
 import type { ReadPage } from '../../topics/page-decoder.ts'
-import type { Claim, CommitMetadata } from './claim.ts'
-import type { ConsumedRecord, TakenPage, Withdrawal } from './page-source.ts'
+import type { Claim } from './claim.ts'
+import type { ConsumedRecord, FinishedAbove, TakenPage, Withdrawal } from './page-source.ts'
 
 /** Who is told what happens to the pages of a consumer. */
 export interface PageHolder {
-  finished(page: HeldPage, offset: number, metadata: CommitMetadata | undefined): void
+  finished(page: HeldPage, offset: number, finishedAbove: FinishedAbove | undefined): void
   /** `begun`: of what is not finished, what was handed out. */
   putDown(page: HeldPage, begun: readonly ConsumedRecord<unknown, unknown>[]): void
   /** More of its partition may be taken now. */
@@ -69,9 +69,9 @@ export class HeldPage implements TakenPage<unknown, unknown>, Withdrawal {
     return this.isWhole ? this.records : this.records.slice(Math.max(this.begun - 1, 0), this.begun)
   }
 
-  finished(offset: number, metadata?: CommitMetadata): void {
+  finished(offset: number, finishedAbove?: FinishedAbove): void {
     this.#signs += 1
-    if (!this.isLost && !this.isStale) this.#holder.finished(this, offset, metadata)
+    if (!this.isLost && !this.isStale) this.#holder.finished(this, offset, finishedAbove)
   }
 
   heard(): void {

@@ -3,12 +3,12 @@ import type { ReadPage } from '../../topics/page-decoder.ts'
 import type { Clock } from '../../types.ts'
 import { Deferred } from '../../util/deferred.ts'
 import type { AssignedReader } from './assigned-reader.ts'
-import type { Claim, CommitMetadata } from './claim.ts'
+import type { Claim } from './claim.ts'
 import type { Commits } from './commits.ts'
 import type { DeliveryCounts } from './delivery-counts.ts'
 import type { PageHolder } from './held-page.ts'
 import { HeldPage } from './held-page.ts'
-import type { ConsumedRecord } from './page-source.ts'
+import type { ConsumedRecord, FinishedAbove } from './page-source.ts'
 
 type Consumed = ConsumedRecord<unknown, unknown>
 
@@ -117,8 +117,8 @@ export class Holdings implements PageHolder {
 
   // --------------------------------------------------------------------------- told by the pages
 
-  finished({ claim }: HeldPage, offset: number, metadata: CommitMetadata | undefined): void {
-    this.#advance(claim, offset, metadata)
+  finished({ claim }: HeldPage, offset: number, finishedAbove: FinishedAbove | undefined): void {
+    this.#advance(claim, offset, finishedAbove)
   }
 
   putDown(page: HeldPage, begun: readonly Consumed[]): void {
@@ -144,9 +144,9 @@ export class Holdings implements PageHolder {
 
   // ----------------------------------------------------------------------------------- records
 
-  #advance(claim: Claim, offset: number, metadata: CommitMetadata | undefined): void {
+  #advance(claim: Claim, offset: number, finishedAbove: FinishedAbove | undefined): void {
     const { changes } = claim
-    claim.advance(offset, metadata)
+    claim.advance(offset, finishedAbove)
     if (claim.changes === changes) return
     this.#options.commits.noted(claim)
     this.#options.deliveries.forget(claim.log, claim.done)

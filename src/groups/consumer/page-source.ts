@@ -1,5 +1,6 @@
 /** Where the ways to consume (records, pages, handlers) get what they hand out. */
 import type { LogRecord } from '../../types.ts'
+import type { FinishedRange } from './run/finished-ranges.ts'
 
 /** A record as a consumer hands it out. */
 export interface ConsumedRecord<K = string, V = unknown> extends LogRecord<K, V> {
@@ -21,6 +22,9 @@ export interface Withdrawal {
   onWithdrawn: (() => void) | undefined
 }
 
+/** Disjoint, ascending. */
+export type FinishedAbove = () => Iterable<FinishedRange>
+
 /** A page that is in hand: from `take` until `putDown`. */
 export interface TakenPage<K = string, V = unknown> {
   readonly topic: string
@@ -33,11 +37,11 @@ export interface TakenPage<K = string, V = unknown> {
   readonly nextOffset: number
   readonly withdrawn: Withdrawal
   /**
-   * Everything of the partition below `offset` is finished. `metadata` gives what is committed with it: what is finished above it. It is
+   * Everything of the partition below `offset` is finished. `finishedAbove` gives what is finished above it, which is committed with it. It is
    * asked for when the offset is committed, as it may take some microseconds; the same offset is told again where it would give something else.
    * An offset below one told before, or told of a page that is lost, changes nothing.
    */
-  finished(offset: number, metadata?: () => string | undefined): void
+  finished(offset: number, finishedAbove?: FinishedAbove): void
   /** Work on the page goes on, though nothing of it can be called finished: who hears of none for `maxPollIntervalMs` takes the consumer for dead. */
   heard(): void
   /** A record of the page that is not finished, to be handed out once more: its delivery count is greater by one, and goes on from there. */

@@ -43,21 +43,36 @@ describe('a claim', () => {
     assert.equal(claim.done, 30)
   })
 
-  test('leaves out what was finished above its commit, and keeps that in what it commits until it is read', () => {
+  test('leaves out what was finished above its commit, and keeps that in what it commits until it is done', () => {
     const claim = claimAt(10, finished(10, [12, 15], [40, 50]))
     assert.deepEqual(
       [11, 12, 14, 15, 40, 49, 50].map((offset) => claim.isFinished(offset)),
       [false, true, true, false, true, true, false],
     )
     claim.position = 20
-    const own = (): string => finished(11, [13, 17])
-    claim.advance(11, own)
-    assert.deepEqual(decodeFinished(11, claim.toCommit().metadata ?? ''), [
-      { start: 13, end: 17 },
+    claim.advance(11, () => [{ start: 13, end: 17 }])
+    const above = [
+      { start: 12, end: 17 },
       { start: 40, end: 50 },
-    ])
+    ]
+    assert.deepEqual(decodeFinished(11, claim.toCommit().metadata ?? ''), above)
+    // Read, and handed out by somebody who knows nothing of what was left out.
     claim.position = 60
-    assert.equal(claim.toCommit().metadata, own())
+    assert.deepEqual(decodeFinished(11, claim.toCommit().metadata ?? ''), above)
+    claim.advance(30, undefined)
+    assert.deepEqual(decodeFinished(30, claim.toCommit().metadata ?? ''), [above[1]])
+    claim.advance(50, undefined)
+    assert.equal(claim.toCommit().metadata, undefined)
+    assert.equal(claim.hasFinishedAbove, false)
+  })
+
+  test('keeps what it is told to be finished above an offset where it is done further by what it knew', () => {
+    const claim = claimAt(10, finished(10, [12, 15]))
+    claim.position = 30
+    claim.advance(12, () => [{ start: 20, end: 25 }])
+    const { offset, metadata = '' } = claim.toCommit()
+    assert.equal(offset, 15)
+    assert.deepEqual(decodeFinished(15, metadata), [{ start: 20, end: 25 }])
   })
 
   test('is done with what was finished above its commit once it has come to it', () => {
@@ -72,7 +87,7 @@ describe('a claim', () => {
   test('is read again from where it is done, without what is finished above that', () => {
     const claim = claimAt(0)
     claim.position = 100
-    claim.advance(10, () => finished(10, [20, 30]))
+    claim.advance(10, () => [{ start: 20, end: 30 }])
     claim.rewind()
     assert.equal(claim.position, 10)
     assert.equal(claim.isFinished(25), true)

@@ -58,6 +58,17 @@ function* joined(ranges: Iterable<FinishedRange>): Generator<FinishedRange> {
   if (last !== undefined) yield last
 }
 
+/** Ascending and disjoint, in whatever order they come, and whatever they have in common. */
+export function mergedRanges(ranges: readonly FinishedRange[]): FinishedRange[] {
+  const merged: FinishedRange[] = []
+  for (const { start, end } of ranges.toSorted((a, b) => a.start - b.start)) {
+    const last = merged.at(-1)
+    if (last === undefined || start > last.end) merged.push({ start, end })
+    else if (end > last.end) merged[merged.length - 1] = { start: last.start, end }
+  }
+  return merged
+}
+
 /** The ranges, ascending. None where the metadata is somebody's own, belongs to another commit, or is not whole. */
 export function decodeFinished(committed: number, metadata: string): readonly FinishedRange[] {
   if (!metadata.startsWith(PREFIX)) return []

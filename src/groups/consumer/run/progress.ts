@@ -1,6 +1,5 @@
 import type { ConsumedRecord, TakenPage } from '../page-source.ts'
 import type { FinishedRange } from './finished-ranges.ts'
-import { encodeFinished } from './finished-ranges.ts'
 import { PartitionContext } from './handler-context.ts'
 
 /** Records of one partition in hand above which no more of it are asked for. */
@@ -124,8 +123,8 @@ export class Progress<K, V> {
     this.#news = undefined
     this.#told = this.#lowestUnfinished()
     // Another function each time, as it gives something else.
-    const metadata = (): string | undefined => encodeFinished(this.#told, this.#rangesAboveTold())
-    teller.page.finished(this.#told, this.#unfinished === 0 ? undefined : metadata)
+    const finishedAbove = (): Iterable<FinishedRange> => this.#rangesAboveTold()
+    teller.page.finished(this.#told, this.#unfinished === 0 ? undefined : finishedAbove)
     this.heard()
   }
 
