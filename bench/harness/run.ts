@@ -13,6 +13,8 @@ const CHILD = path.join(import.meta.dirname, 'child.js')
 const EMPTY = path.join(import.meta.dirname, 'empty.js')
 const HIDE_NATIVE_CRC = path.join(import.meta.dirname, 'hide-native-crc.js')
 const TIMEOUT_MS = 120_000
+/** What is not measured may go side by side. */
+const LANES_OF_SMOKE_RUN = 2
 
 export interface RunOptions {
   readonly repetitions: number
@@ -43,21 +45,28 @@ export async function runTrials(
     })),
   )
   mkdirSync(options.directory, { recursive: true })
-  await warmMemory()
+  if (!options.isQuick) await warmMemory()
   for (let repetition = 1; repetition <= options.repetitions; repetition += 1) {
     const root = mkdtempSync(path.join(options.directory, 'brokerless-bench-'))
     try {
       const runner = new Repetition(root, await emptyPeakBytes(), options)
-      for (const result of results) {
-        if (result.measurements.length < repetition - 1) continue
-        const name = `${result.workload.id}  ${result.contender.label}`
-        options.progress(`${repetition}/${options.repetitions}  ${name}`)
-        try {
-          result.measurements.push(await runner.measure(result.workload, result.contender))
-        } catch (error) {
-          failures.push(`${name}: ${error instanceof Error ? error.message : error}`)
+      // One that has failed is not measured again.
+      const rest = results
+        .filter(({ measurements }) => measurements.length === repetition - 1)
+        .values()
+      const lane = async (): Promise<void> => {
+        for (const result of rest) {
+          const name = `${result.workload.id}  ${result.contender.label}`
+          options.progress(`${repetition}/${options.repetitions}  ${name}`)
+          try {
+            result.measurements.push(await runner.measure(result.workload, result.contender))
+          } catch (error) {
+            failures.push(`${name}: ${error instanceof Error ? error.message : error}`)
+          }
         }
       }
+      const lanes = options.isQuick ? LANES_OF_SMOKE_RUN : 1
+      await Promise.all(Array.from({ length: lanes }, lane))
     } finally {
       rmSync(root, { recursive: true, force: true })
     }
@@ -71,7 +80,7 @@ class Repetition {
   readonly #isQuick: boolean
   readonly #isCold: boolean
   /** Prepared directories that trials share, by the job that wrote them. */
-  readonly #shared = new Map<string, string>()
+  readonly #shared = new Map<string, Promise<string>>()
   #directories = 0
 
   constructor(root: string, emptyBytes: number, { isQuick, isCold }: RunOptions) {
@@ -115,9 +124,9 @@ class Repetition {
 
   async #sharedDirectory(job: Job): Promise<string> {
     const key = JSON.stringify(job)
-    const directory = this.#shared.get(key) ?? (await this.#prepared(job))
+    const directory = this.#shared.get(key) ?? this.#prepared(job)
     this.#shared.set(key, directory)
-    return directory
+    return await directory
   }
 
   async #prepared(job: Job): Promise<string> {
