@@ -50,17 +50,23 @@ class KilledGroup {
     const exited = once(child, 'exit')
     let lines = 0
     let isClosed = false
-    for await (const line of createInterface(child.stdout)) {
-      if (lines === lastLine) {
-        if (isKilled) child.kill('SIGKILL')
-        else child.stdin.write('end\n')
+    try {
+      for await (const line of createInterface(child.stdout)) {
+        if (lines === lastLine) {
+          if (isKilled) child.kill('SIGKILL')
+          else child.stdin.write('end\n')
+        }
+        lines += 1
+        // The last line may be cut off.
+        if (!line.endsWith('}')) continue
+        const told = JSON.parse(line) as Told
+        if (told.is === 'closed') isClosed = true
+        this.evidence.note(told)
       }
-      lines += 1
-      // The last line may be cut off.
-      if (!line.endsWith('}')) continue
-      const told = JSON.parse(line) as Told
-      if (told.is === 'closed') isClosed = true
-      this.evidence.note(told)
+    } catch (error) {
+      // It would go on for ever.
+      child.kill('SIGKILL')
+      throw error
     }
     const [code, signal] = await exited
     if (isKilled) assert.equal(signal, 'SIGKILL', `the child ended by itself, with ${code}`)

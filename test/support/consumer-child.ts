@@ -139,9 +139,16 @@ function later(): Promise<void> {
   })
 }
 
-/** In the pipe before anything else is done. */
+/** In the pipe before anything else is done. Where that is full, its reader is waited for. */
 function tell(told: Told): void {
-  writeSync(1, `${JSON.stringify(told)}\n`)
+  const line = Buffer.from(`${JSON.stringify(told)}\n`)
+  for (let written = 0; written < line.length; ) {
+    try {
+      written += writeSync(1, line, written)
+    } catch (error) {
+      if ((error as { code?: unknown }).code !== 'EAGAIN') throw error
+    }
+  }
 }
 
 if (process.argv[1]?.replace(/\.[jt]s$/, '') === import.meta.filename.replace(/\.[jt]s$/, '')) {
