@@ -91,9 +91,11 @@ export class Claim implements TopicPartition {
       }
       if (this.done >= this.#gapStart && this.done < this.#gapEnd) this.done = this.#gapEnd
     }
+    // What was finished may reach further than what was read: it still has to be left out of the next page.
+    const past = Math.min(this.done, this.position)
     const [first] = this.#finishedAbove
-    if (first === undefined || first.end > this.done) return
-    this.#finishedAbove = this.#finishedAbove.filter(({ end }) => end > this.done)
+    if (first === undefined || first.end > past) return
+    this.#finishedAbove = this.#finishedAbove.filter(({ end }) => end > past)
   }
 
   /** [start, end) was read, or is not there any more, and gave nothing to hand out. */

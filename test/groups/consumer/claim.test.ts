@@ -84,6 +84,18 @@ describe('a claim', () => {
     assert.deepEqual(decodeFinished(15, metadata), [{ start: 40, end: 50 }])
   })
 
+  test('leaves out what was finished above its commit also where it is done past what it has read', () => {
+    const claim = claimAt(10, finished(10, [12, 15], [40, 50]))
+    claim.position = 13
+    claim.advance(12, undefined)
+    assert.equal(claim.done, 15)
+    assert.equal(claim.isFinished(13), true)
+    assert.equal(claim.isFinished(14), true)
+    claim.position = 50
+    claim.advance(41, undefined)
+    assert.equal(claim.hasFinishedAbove, false)
+  })
+
   test('is read again from where it is done, without what is finished above that', () => {
     const claim = claimAt(0)
     claim.position = 100
