@@ -80,7 +80,7 @@ class Repetition {
   readonly #isQuick: boolean
   readonly #isCold: boolean
   /** Prepared directories that trials share, by the job that wrote them. */
-  readonly #shared = new Map<string, Promise<string>>()
+  readonly #shared = new Map<string, SharedDirectory>()
   #directories = 0
 
   constructor(root: string, emptyBytes: number, { isQuick, isCold }: RunOptions) {
@@ -117,16 +117,18 @@ class Repetition {
     const plain = { variant: '', portableCrc: false, isWarmedUp: false }
     const first: Job = { ...job, ...plain, program, task, ending, parameters: own }
     const isShared = READING_TASKS.has(job.task) && ending === 'closed'
-    const directory = isShared ? await this.#sharedDirectory(first) : await this.#prepared(first)
-    if (!isShared) return this.#runIn(directory, job)
-    return JSON.parse(await runChild({ ...job, directory })) as Metrics
+    if (!isShared) return this.#runIn(await this.#prepared(first), job)
+    const output = await this.#sharedDirectory(first).use((directory) =>
+      runChild({ ...job, directory }),
+    )
+    return JSON.parse(output) as Metrics
   }
 
-  async #sharedDirectory(job: Job): Promise<string> {
+  #sharedDirectory(job: Job): SharedDirectory {
     const key = JSON.stringify(job)
-    const directory = this.#shared.get(key) ?? this.#prepared(job)
-    this.#shared.set(key, directory)
-    return await directory
+    const shared = this.#shared.get(key) ?? new SharedDirectory(this.#prepared(job))
+    this.#shared.set(key, shared)
+    return shared
   }
 
   async #prepared(job: Job): Promise<string> {
@@ -146,6 +148,24 @@ class Repetition {
     const directory = path.join(this.#root, String(this.#directories))
     mkdirSync(directory)
     return directory
+  }
+}
+
+/** One process at a time has it open. */
+class SharedDirectory {
+  readonly #directory: Promise<string>
+  /** The last that was asked for; never rejects. */
+  #last: Promise<unknown>
+
+  constructor(directory: Promise<string>) {
+    this.#directory = directory
+    this.#last = directory.catch(() => {})
+  }
+
+  use<T>(work: (directory: string) => Promise<T>): Promise<T> {
+    const done = this.#last.then(async () => work(await this.#directory))
+    this.#last = done.catch(() => {})
+    return done
   }
 }
 
