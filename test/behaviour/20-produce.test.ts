@@ -633,7 +633,9 @@ suite('back-pressure', () => {
     await log.produce('t', { value })
     place.fileSystem.holdSyncs()
     const first = log.produce('t', { value })
-    await nextTurn()
+    // Its room is free again when it is written, which a long turn puts off.
+    const read = () => log.fetch('t', { partition: 0, offset: 0, maxRecords: 1 })
+    while ((await read()).logEndOffset < 2) await nextTurn()
     return { log, value, first }
   }
 
