@@ -19,7 +19,9 @@
  * after its rename, for a claim is taken from a dead owner only, and a process that is merely slow or stopped is not dead. So nothing comes
  * between that look and that rename. One that read L long ago, and wakes up after others have replaced X, may well get a claim on X, as
  * the name is free again; its second look finds another token than X, and it renames nothing. The same holds for a claim on a claim.
- * The owner itself releases L by way of the claim on its own token, so that it cannot remove the lock of one who is just breaking it.
+ * The owner itself releases L by way of the claim on its own token, so that it cannot remove the lock of one who is just breaking it. It stays
+ * between its second look at L and the removal while it lives: a claim that holds the very token it is on is taken from an owner that is dead, or by a
+ * `breakLock` that names this release (`<token>.release`), not by one that names the lock, since its caller cannot have known of the release.
  * Last, who wins reads L once more: its content alone decides.
  *
  * A crash leaves: after (1) an `.own` file, harmless; after (2) or (5) a lock that is dead with its owner; after (4) a dead claim, which the
@@ -182,17 +184,17 @@ class Contender implements DirectoryLock {
   /** Refuses unless the owner of `record`, read from `file`, counts as dead. */
   async #rightTo(file: string, record: LockRecord): Promise<Right> {
     const verdict = judge(record, this.#facts)
-    const broken = record.token === this.#breakLock
+    const broken = this.#breakLock === this.#files.nameOf(file, record)
     if (verdict === 'dead') return 'own'
-    if (verdict === 'alive' && !broken) throw this.#refusal(record, verdict)
+    if (verdict === 'alive' && !broken) throw this.#refusal(file, record, verdict)
     if (sharesFlock(record, this.#facts)) {
       const kafkaLock = await this.#lockKafkaFile()
       if (kafkaLock === 'taken') return 'own'
-      if (kafkaLock === 'held') throw this.#refusal(record, 'alive')
+      if (kafkaLock === 'held') throw this.#refusal(file, record, 'alive')
     }
     if (broken) return 'own'
     if (this.#files.read(this.#files.claimOn(file, record)) === undefined)
-      throw this.#refusal(record, verdict)
+      throw this.#refusal(file, record, verdict)
     return 'inherited'
   }
 
@@ -204,8 +206,9 @@ class Contender implements DirectoryLock {
     return 'taken'
   }
 
-  #refusal(record: LockRecord, verdict: 'alive' | 'unknown'): DirectoryLockedError {
-    const { holder: process, since, token } = record
+  #refusal(file: string, record: LockRecord, verdict: 'alive' | 'unknown'): DirectoryLockedError {
+    const { holder: process, since } = record
+    const token = this.#files.nameOf(file, record)
     const holder: LockHolder | undefined = process && {
       pid: process.pid,
       host: process.host,
@@ -299,8 +302,33 @@ class Contender implements DirectoryLock {
     }
   }
 
+  /** Not where another holds it by now, or is just breaking it. */
   async #removeLock(): Promise<void> {
-    if (this.#files.read(this.#files.lockPath)?.token !== this.token) return
-    await this.#files.removeLock(this.token, (breaker) => judge(breaker, this.#facts) === 'dead')
+    for (let attempt = 0; attempt < MAX_ATTEMPTS; attempt += 1) {
+      if (this.#files.read(this.#files.lockPath)?.token !== this.token) return
+      const claimed = await this.#claimOwnLock()
+      if (claimed === 'by-another') return
+      if (!claimed) continue
+      await this.#files.removeLock(this.token)
+      await this.#files.removeOwn()
+      return
+    }
+  }
+
+  /** True: the claim on our own lock is ours. False: it has just changed hands. */
+  async #claimOwnLock(): Promise<boolean | 'by-another'> {
+    if (await this.#files.claimLock(this.token)) return true
+    const claim = this.#files.claimOn(this.#files.lockPath, this)
+    const breaker = this.#files.read(claim)
+    if (breaker === undefined) return false
+    if (judge(breaker, this.#facts) !== 'dead') return 'by-another'
+    try {
+      await this.#writeOwn()
+      return await this.#replace(claim, breaker, 'own', 1)
+    } catch (error) {
+      // Who takes the lock is refused while this process lives, and may say by `breakLock` that it has given it back.
+      if (isDiskFull(error) || error instanceof DirectoryLockedError) return 'by-another'
+      throw error
+    }
   }
 }

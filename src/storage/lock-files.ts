@@ -37,9 +37,14 @@ export class LockFiles {
   }
 
   /** Name of the claim on `record`, which was read from `target`. A claim may be made on itself: see the release. */
-  claimOn(target: string, record: LockRecord): string {
+  claimOn(target: string, record: Pick<LockRecord, 'token'>): string {
     const claim = `${this.lockPath}.${record.token}`
     return target === claim ? `${claim}.release` : claim
+  }
+
+  /** What `breakLock` has to name to break what was read from `file`: its token, or that its owner was about to release it. */
+  nameOf(file: string, { token }: LockRecord): string {
+    return file === `${this.lockPath}.${token}` ? `${token}.release` : token
   }
 
   async unlink(file: string): Promise<void> {
@@ -115,22 +120,22 @@ export class LockFiles {
 
   // ------------------------------------------------------------------------------------ release
 
-  /**
-   * Removes the lock if its token is still `token`, ours, under the claim on that token.
-   * `isDead` tells whether one who is breaking our lock died at that.
-   */
-  async removeLock(token: string, isDead: (breaker: LockRecord) => boolean): Promise<void> {
-    const claim = `${this.lockPath}.${token}`
+  /** Claims the lock, which was ours, under its own token. False where another has the claim, or the lock has gone. On a full disk it goes without. */
+  async claimLock(token: string): Promise<boolean> {
     try {
-      await this.#fileSystem.link(this.lockPath, claim)
+      await this.#fileSystem.link(this.lockPath, this.claimOn(this.lockPath, { token }))
+      return true
     } catch (error) {
-      if (errorCode(error) === 'ENOENT') return
-      if (errorCode(error) !== 'EEXIST' && !isDiskFull(error)) throw error
-      const breaker = this.read(claim)
-      if (breaker !== undefined && !isDead(breaker)) return
+      if (isDiskFull(error)) return true
+      if (errorCode(error) !== 'ENOENT' && errorCode(error) !== 'EEXIST') throw error
+      return false
     }
+  }
+
+  /** With the claim on our own token in hand: removes the lock if it still has the token, and then the claim. */
+  async removeLock(token: string): Promise<void> {
     if (this.read(this.lockPath)?.token === token) await this.unlink(this.lockPath)
-    await this.unlink(claim)
+    await this.unlink(this.claimOn(this.lockPath, { token }))
   }
 
   // ----------------------------------------------------------------------------------- clean-up

@@ -77,6 +77,10 @@ test('of those who break a lock whose holder is just releasing it never two get 
       const outcome = await new LockSchedule({ fileSystem: memory, ...race }).run()
       assert.ok(outcome.mostHolders <= 1, `${outcome.mostHolders} held it at the same time`)
     }),
-    runs,
+    {
+      ...runs,
+      // A claim of the owner's own is broken between its second look at the lock and its removal.
+      examples: [[{ seed: 368398242, contenders: 3, attempts: 2, deathsIn: 60 }]],
+    },
   )
 })

@@ -330,6 +330,25 @@ test('of a dead claim on a lock that cannot be judged only the claim is judged',
   await takeOver(made.directory, { breakLock: CLAIM })
 })
 
+test('of a release that a holder elsewhere did not finish, breakLock has to name the release', async () => {
+  await using made = await makeDirectory()
+  const lockFile = lockFileOf(made.directory)
+  await leaveLock(lockFile, DEAD, elsewhere)
+  await nodeFileSystem.link(lockFile, `${lockFile}.${DEAD}`)
+  const { token } = await refusal(open(made.directory, { breakLock: DEAD }))
+  assert.equal(token, `${DEAD}.release`)
+  assert.equal(await tokenIn(lockFile), DEAD)
+  await takeOver(made.directory, { breakLock: token })
+})
+
+test('who releases takes the claim of one who died while breaking its lock', async () => {
+  await using made = await makeDirectory()
+  const lock = await open(made.directory, { fileSystem: withoutFlock })
+  await leaveLock(`${lockFileOf(made.directory)}.${lock.token}`, CLAIM, deadProcess())
+  await lock.release()
+  assert.deepEqual(await readdir(made.directory), ['brokerless.lock.spare'])
+})
+
 test('leftovers of dead processes are removed, those of live and unknown ones stay', async () => {
   await using made = await makeDirectory()
   const lockFile = lockFileOf(made.directory)
