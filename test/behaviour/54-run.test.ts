@@ -169,29 +169,40 @@ suite('run', () => {
     },
   )
 
+  /** By key: 3,000 records are handled and committed, and the first of all is still being. */
+  async function handledAboveTheFirst(place: Place, log: Log) {
+    const handlers = new HeldHandlers()
+    let ended = 0
+    const eachRecord = (record: ConsumedRecord, context: { signal: AbortSignal }): unknown => {
+      if (record.offset === 0) return handlers.eachRecord(record, context)
+      ended += 1
+      return undefined
+    }
+    const concurrency = { by: 'key', max: 2 } as const
+    void log.consumer(OPTIONS).run({ eachRecord: eachRecord as never, concurrency })
+    await eventually(() => ended === 3000)
+    await place.clock.advance(1000)
+    const [committed] = await log.committedOffsets('g')
+    return { handlers, committed }
+  }
+
+  /** Another run, over what a killed process leaves. */
+  async function runAfterKill(place: Place) {
+    const copy = (await (await place.killed()).open()) as unknown as Log
+    const again: number[] = []
+    const second = copy.consumer(OPTIONS)
+    const run = second.run({ eachRecord: ({ offset }) => again.push(offset) })
+    return { copy, again, second, run }
+  }
+
   onDiskAndInMemory(
     'after an end without a close hands out nothing again that was finished above the commit',
     async (place) => {
       const log = await keyed(place, ['a', ...Array.from({ length: 3000 }, (_, n) => `k${n}`)])
-      const handlers = new HeldHandlers()
-      let ended = 0
-      const eachRecord = (record: ConsumedRecord, context: { signal: AbortSignal }): unknown => {
-        if (record.offset === 0) return handlers.eachRecord(record, context)
-        ended += 1
-        return undefined
-      }
-      const concurrency = { by: 'key', max: 2 } as const
-      void log.consumer(OPTIONS).run({ eachRecord: eachRecord as never, concurrency })
-      await eventually(() => ended === 3000)
-      await place.clock.advance(1000)
-      const [committed] = await log.committedOffsets('g')
+      const { handlers, committed } = await handledAboveTheFirst(place, log)
       assert.equal(committed?.offset, 0)
       assert.ok(Buffer.byteLength(committed?.metadata ?? '') < 100)
-      // As a process that is killed leaves it.
-      const copy = (await (await place.killed()).open()) as unknown as Log
-      const again: number[] = []
-      const second = copy.consumer(OPTIONS)
-      const run = second.run({ eachRecord: ({ offset }) => again.push(offset) })
+      const { copy, again, second, run } = await runAfterKill(place)
       await eventually(async () => again.length > 0)
       await settle()
       await second.close()
@@ -207,24 +218,10 @@ suite('run', () => {
     async (place) => {
       const keys = Array.from({ length: 6000 }, (_, n) => (n % 2 === 0 ? 'hot' : `k${n}`))
       const log = await keyed(place, keys)
-      const handlers = new HeldHandlers()
-      let ended = 0
-      const eachRecord = (record: ConsumedRecord, context: { signal: AbortSignal }): unknown => {
-        if (record.offset === 0) return handlers.eachRecord(record, context)
-        ended += 1
-        return undefined
-      }
-      const concurrency = { by: 'key', max: 2 } as const
-      void log.consumer(OPTIONS).run({ eachRecord: eachRecord as never, concurrency })
-      await eventually(() => ended === 3000)
-      await place.clock.advance(1000)
-      const [committed] = await log.committedOffsets('g')
+      const { handlers, committed } = await handledAboveTheFirst(place, log)
       const bytes = Buffer.byteLength(committed?.metadata ?? '')
       assert.ok(bytes > 4000 && bytes <= 4096, `${bytes} bytes`)
-      const copy = (await (await place.killed()).open()) as unknown as Log
-      const again: number[] = []
-      const second = copy.consumer(OPTIONS)
-      const run = second.run({ eachRecord: ({ offset }) => again.push(offset) })
+      const { again, second, run } = await runAfterKill(place)
       await eventually(() => again.at(-1) === 5999)
       await second.close()
       await run
