@@ -326,7 +326,7 @@ class Contender implements DirectoryLock {
       await this.#writeOwn()
       return await this.#replace(claim, breaker, 'own', 1)
     } catch (error) {
-      // Who takes the lock is refused while this process lives, and may say by `breakLock` that it has given it back.
+      // Somebody alive is taking the dead claim, or there is no room for a claim of our own: what they make of the lock is not ours to remove.
       if (isDiskFull(error) || error instanceof DirectoryLockedError) return 'by-another'
       throw error
     }
