@@ -13,6 +13,7 @@ export class Throttle {
   #dueMs = 0
   /** Of those who wait for the work to sleep or to end. */
   readonly #waiting = new Set<Deferred<void>>()
+  #sleeping = 0
 
   /** @param bytesPerSecond infinite: no bound. */
   constructor(clock: Clock, bytesPerSecond: number) {
@@ -22,7 +23,7 @@ export class Throttle {
 
   /**
    * Runs work that spends. `paused` resolves when it sleeps for the first time, or has ended: a timer that begins it waits for that, since
-   * the sleep ends by a timer as well.
+   * the sleep ends by a timer as well. Where other work sleeps already, it resolves at once: this one may have to wait for that.
    */
   begin<T>(work: () => Promise<T>): {
     readonly ended: Promise<T>
@@ -51,6 +52,7 @@ export class Throttle {
     return new Promise((resolve) => {
       const wake = (): void => {
         timer.cancel()
+        this.#sleeping -= 1
         signal.removeEventListener('abort', wake)
         resolve()
       }
@@ -59,13 +61,15 @@ export class Throttle {
         return this.#nextPause()
       }, ms)
       signal.addEventListener('abort', wake, { once: true })
+      this.#sleeping += 1
       this.#pause()
     })
   }
 
   #nextPause(): Promise<void> {
     const waiting = new Deferred<void>()
-    this.#waiting.add(waiting)
+    if (this.#sleeping > 0) waiting.resolve()
+    else this.#waiting.add(waiting)
     return waiting.promise
   }
 

@@ -61,3 +61,14 @@ test('a clock that was set back makes work wait no longer than it would have', a
   await clock.advance(40)
   await ended
 })
+
+test('work that is begun while other work sleeps, and waits for it, does not hold up the clock that ends the sleep', async () => {
+  const clock = new ManualClock()
+  const throttle = new Throttle(clock, 1000)
+  const { signal } = new AbortController()
+  const first = throttle.begin(() => throttle.spend(2000, signal))
+  await first.paused
+  clock.setTimer(() => throttle.begin(() => first.ended).paused, 1000)
+  await clock.advance(2000)
+  await first.ended
+})
