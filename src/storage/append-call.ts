@@ -2,6 +2,24 @@ import type { Compression } from '../codec/compression-choice.ts'
 import { OffsetConflictError } from '../errors.ts'
 import type { Durability } from '../types.ts'
 
+/** The end of a transaction in one partition, as its control batch says it. */
+export interface TransactionEnd {
+  readonly outcome: 'commit' | 'abort'
+  /** Of the coordinator that decided it; rises never back. */
+  readonly coordinatorEpoch: number
+}
+
+/** Whose records a call's are: they make a batch of their own, with these in its header. */
+export interface BatchProducer {
+  readonly producerId: number
+  readonly producerEpoch: number
+  /** Of the first record, as the producer counts them in the partition; -1: the next one. */
+  readonly baseSequence: number
+  readonly isTransactional: boolean
+  /** Goes right behind the records, in the same write; the call is acknowledged with it. Of a call without records: goes alone. */
+  readonly ending?: TransactionEnd
+}
+
 /**
  * One call's records to one partition, from the call to its acknowledgement. The caller sets the first fields and
  * gives it to `PartitionLog.append`, which sets the others and then calls exactly one of the two methods, once.
@@ -14,6 +32,8 @@ export abstract class AppendCall {
   readonly signal: AbortSignal | undefined
   /** Of its records; undefined: the topic's. */
   readonly compression: Compression | undefined
+  /** Undefined: nobody's. Set before the call is given to its partition. */
+  producer: BatchProducer | undefined = undefined
   /** Offset of the call's first record. */
   baseOffset = -1
   /** Number of records. */

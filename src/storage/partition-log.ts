@@ -22,6 +22,7 @@ import { SteadyReads } from './steady-reads.ts'
 import { syncNames } from './sync-error.ts'
 import { Tail } from './tail.ts'
 import { TailFollower } from './tail-follower.ts'
+import { VisibleTransactions } from './visible-transactions.ts'
 import { diskFullError } from './write-failure.ts'
 
 /** After so many bytes a flush also writes a producer snapshot, so that recovery never walks further back. */
@@ -56,6 +57,7 @@ export class PartitionLog implements AppendTarget, ReadPartition {
   readonly #segments: SegmentList
   /** Not to be changed. */
   readonly producers: ProducerStates
+  readonly visible: VisibleTransactions = new VisibleTransactions()
   readonly #tail: Tail
   readonly #reader: PageReader
   readonly #appender: Appender
@@ -83,6 +85,7 @@ export class PartitionLog implements AppendTarget, ReadPartition {
     this.#config = config
     this.#segments = recovered.segments
     this.producers = recovered.producers
+    for (const [id, first] of this.producers.openTransactions()) this.visible.hold(id, first)
     this.#logStartOffset = recovered.logStartOffset
     this.#tail = new Tail(environment.cache, environment.chunks)
     this.#reader = new PageReader(this.name, this.#segments, this.#tail, environment)
@@ -157,9 +160,21 @@ export class PartitionLog implements AppendTarget, ReadPartition {
     return this.#segments.all
   }
 
-  /** Records with the greatest base offset below which a transaction is undecided; undefined: none is. */
+  /** Where the first transaction begins that the log says is undecided; undefined: none is. */
   get firstUnstableOffset(): number | undefined {
     return this.producers.firstUnstableOffset
+  }
+
+  /** Where read-committed readers stop: the high watermark, or the first transaction before it that they may not see yet. */
+  get lastStableOffset(): number {
+    const { highWatermark } = this
+    const first = this.visible.firstUnstableOffset
+    return first === undefined ? highWatermark : Math.min(highWatermark, first)
+  }
+
+  /** Told when the last stable offset has moved, after `visible.release` of all partitions that a transaction has touched. */
+  stabilized(): void {
+    this.onChange?.()
   }
 
   /** The leader epochs; beside a writer, whose file is looked at again, as far as the log end is known. */
