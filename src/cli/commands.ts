@@ -14,6 +14,12 @@ export const COMMANDS: readonly CommandEntry[] = [
   { name: 'produce', load: async () => (await import('./commands/produce.ts')).produce },
   { name: 'groups', load: async () => (await import('./commands/groups.ts')).groups },
   { name: 'offsets', load: async () => (await import('./commands/offsets.ts')).offsets },
+  {
+    name: 'transactions',
+    load: async () => (await import('./commands/transactions.ts')).transactions,
+  },
+  { name: 'producers', load: async () => (await import('./commands/producers.ts')).producers },
+  { name: 'abort', load: async () => (await import('./commands/abort.ts')).abort },
   { name: 'compact', load: async () => (await import('./commands/compact.ts')).compact },
   { name: 'stats', load: async () => (await import('./commands/stats.ts')).stats },
   { name: 'dump', load: async () => (await import('./commands/dump.ts')).dump },

@@ -29,7 +29,8 @@ export function partitionsOption(summary: string): OptionSpec {
 /** For commands that tell of several topics. */
 export const INTERNAL_OPTION: OptionSpec = {
   name: 'internal',
-  summary: 'Include __consumer_offsets, where committed offsets are kept',
+  summary:
+    'Include __consumer_offsets and __transaction_state, where committed offsets and the states of transactions are kept',
 }
 
 /** For commands that write. */

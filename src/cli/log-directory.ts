@@ -108,22 +108,32 @@ export async function topicsIn(
   for (const name of await fileSystem.readdir(directory)) {
     if (directoryKind(name) !== 'partition') continue
     const topic = parsePartitionDirectoryName(name)?.topic
-    if (topic !== undefined && topic !== INTERNAL_TOPIC) topics.add(topic)
+    if (topic !== undefined && !INTERNAL_TOPICS.has(topic)) topics.add(topic)
   }
   return [...topics].sort()
 }
 
-/** The topic in which committed offsets are kept. */
-const INTERNAL_TOPIC = '__consumer_offsets'
+/** The topics in which committed offsets and the states of transactions are kept. */
+export const INTERNAL_TOPICS: ReadonlySet<string> = new Set([
+  '__consumer_offsets',
+  '__transaction_state',
+])
 
 export async function topicNames(log: RawLog, withInternal: boolean): Promise<readonly string[]> {
-  const names = log.topics()
-  if (!withInternal) return names
+  const names = new Set(log.topics())
+  for (const topic of INTERNAL_TOPICS) {
+    if (!withInternal) names.delete(topic)
+    else if (await isThere(log, topic)) names.add(topic)
+  }
+  return [...names].sort()
+}
+
+async function isThere(log: RawLog, topic: string): Promise<boolean> {
   try {
-    await log.offsets(INTERNAL_TOPIC, 0)
-    return [...names, INTERNAL_TOPIC].sort()
+    await log.offsets(topic, 0)
+    return true
   } catch (error) {
-    if (error instanceof LogError && error.code === 'UNKNOWN_TOPIC') return names
+    if (error instanceof LogError && error.code === 'UNKNOWN_TOPIC') return false
     throw error
   }
 }

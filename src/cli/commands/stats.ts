@@ -9,13 +9,11 @@ import type { Command, CommandContext } from '../command.ts'
 import { EXIT_OK, Trouble } from '../errors.ts'
 import { DIR_OPTION, INTERNAL_OPTION } from '../help.ts'
 import { jsonDocument } from '../json.ts'
-import { dataDirectory, noTopic } from '../log-directory.ts'
+import { dataDirectory, INTERNAL_TOPICS, noTopic } from '../log-directory.ts'
 import { Progress } from '../progress.ts'
 import type { Column } from '../table.ts'
 import { formatFields, formatTable } from '../table.ts'
 import { counted, durationText, sizeText, timeText } from '../text.ts'
-
-const OFFSETS_TOPIC = '__consumer_offsets'
 
 export const stats: Command = {
   name: 'stats',
@@ -80,7 +78,7 @@ function chosenTopics(
     if (!topics.has(topic)) throw new Trouble(noTopic(topic, names))
   }
   for (const topic of names) {
-    const isHidden = topic === OFFSETS_TOPIC && !withInternal
+    const isHidden = INTERNAL_TOPICS.has(topic) && !withInternal
     if (wanted.length === 0 ? isHidden : !wanted.includes(topic)) topics.delete(topic)
   }
   return topics
