@@ -28,6 +28,13 @@ export { resolveLogOptions } from './options/log-options.ts'
 export type { ProduceOptions, ResolvedProduceOptions } from './options/produce-options.ts'
 export { resolveProduceOptions } from './options/produce-options.ts'
 export type {
+  IdempotentProduceOptions,
+  ProducerOptions,
+  ResolvedIdempotentOptions,
+  ResolvedProducerOptions,
+} from './options/producer-options.ts'
+export { resolveIdempotentOptions, resolveProducerOptions } from './options/producer-options.ts'
+export type {
   ReadFrom,
   ReadOptions,
   ResolvedReadFrom,
@@ -47,3 +54,12 @@ export {
   TOPIC_CONFIG_DEFAULTS,
   TOPIC_CONFIG_NAMES,
 } from './options/topic-config.ts'
+export type {
+  ResolvedTransactionOptions,
+  TransactionOptions,
+  TransactionProduceOptions,
+} from './options/transaction-options.ts'
+export {
+  resolveTransactionOptions,
+  resolveTransactionProduceOptions,
+} from './options/transaction-options.ts'

@@ -7,10 +7,14 @@ import {
   resolveCommitOptions,
   resolveCompactOptions,
   resolveFetchOptions,
+  resolveIdempotentOptions,
   resolveLogOptions,
   resolveProduceOptions,
+  resolveProducerOptions,
   resolveReadOptions,
   resolveTopicConfig,
+  resolveTransactionOptions,
+  resolveTransactionProduceOptions,
   TOPIC_CONFIG_DEFAULTS,
 } from '../src/options.ts'
 import type { Clock, FileSystem } from '../src/types.ts'
@@ -54,6 +58,7 @@ test('a log without options has the documented defaults', () => {
     compactionCheckIntervalMs: 15_000,
     compactionBytesPerSecond: undefined,
     compactionMapBytes: 32 * MIB,
+    maxTransactionBytes: 8 * MIB,
     fileSystem: undefined,
     clock: undefined,
   })
@@ -89,6 +94,26 @@ test('an unknown option is refused with the name that was probably meant', () =>
     TypeError,
     'did you mean maxBytes?',
   )
+  refuses(
+    () => resolveProducerOptions(loose({ transactionId: 'a' })),
+    TypeError,
+    'did you mean transactionalId?',
+  )
+  refuses(
+    () => resolveIdempotentOptions(loose({ sequnce: 0, partition: 0 })),
+    TypeError,
+    'unknown option sequnce',
+  )
+  refuses(
+    () => resolveTransactionOptions(loose({ transactionTimeout: 1 })),
+    TypeError,
+    'did you mean transactionTimeoutMs?',
+  )
+  refuses(
+    () => resolveTransactionProduceOptions(loose({ expectedOfset: 1 })),
+    TypeError,
+    'did you mean expectedOffset?',
+  )
   refuses(() => resolveReadOptions(loose({ form: 0 })), TypeError, 'did you mean from?')
   refuses(
     () => resolveCommitOptions(loose({ Durability: 'os' })),
@@ -120,6 +145,7 @@ for (const [name, below] of [
   ['compactionCheckIntervalMs', 0],
   ['compactionBytesPerSecond', 0],
   ['compactionMapBytes', 1023],
+  ['maxTransactionBytes', 0],
 ] as const) {
   test(`${name} takes ${below + 1}, and nothing below it, no fraction and no other type`, () => {
     const resolve = (value: unknown) => resolveLogOptions(loose({ [name]: value }))
@@ -428,4 +454,80 @@ test('commitOffset takes a durability', () => {
   assert.equal(resolveCommitOptions(), resolveCommitOptions())
   assert.deepEqual(resolveCommitOptions({ durability: 'disk' }), { durability: 'disk' })
   refuses(() => resolveCommitOptions(loose({ durability: 'x' })), RangeError, "'disk' or 'os'")
+})
+
+test('a producer is idempotent, or named', () => {
+  const fresh = { transactionalId: undefined, resumed: undefined }
+  assert.deepEqual(resolveProducerOptions(), fresh)
+  assert.deepEqual(resolveProducerOptions({ idempotent: true }), fresh)
+  assert.deepEqual(resolveProducerOptions({ producerId: 7, producerEpoch: 0 }), {
+    transactionalId: undefined,
+    resumed: { producerId: 7, producerEpoch: 0 },
+  })
+  assert.deepEqual(resolveProducerOptions({ transactionalId: 'payments' }), {
+    transactionalId: 'payments',
+    transactionTimeoutMs: 60_000,
+    resumed: undefined,
+  })
+  refuses(() => resolveProducerOptions(loose({ idempotent: false })), TypeError, 'log.produce')
+  refuses(() => resolveProducerOptions(loose({ idempotent: 1 })), TypeError, 'idempotent is 1')
+  refuses(() => resolveProducerOptions({ producerId: 7 }), TypeError, 'one is missing')
+  refuses(() => resolveProducerOptions({ producerEpoch: 7 }), TypeError, 'one is missing')
+  refuses(
+    () => resolveProducerOptions({ producerId: -1, producerEpoch: 0 }),
+    RangeError,
+    'producerId is -1',
+  )
+  refuses(
+    () => resolveProducerOptions({ producerId: 1, producerEpoch: 32_768 }),
+    RangeError,
+    'from 0 to 32767',
+  )
+  refuses(
+    () => resolveProducerOptions({ transactionalId: 'a', producerId: 1, producerEpoch: 0 }),
+    TypeError,
+    'none can be given',
+  )
+  refuses(() => resolveProducerOptions({ transactionTimeoutMs: 1 }), TypeError, 'transactionalId')
+})
+
+test('a transactional id is a string of 1 to 249 characters that is not one of the log itself', () => {
+  const resolve = (id: unknown) => resolveProducerOptions(loose({ transactionalId: id }))
+  assert.equal(resolve('x'.repeat(249)).transactionalId?.length, 249)
+  refuses(() => resolve(''), RangeError, '1 to 249')
+  refuses(() => resolve('x'.repeat(250)), RangeError, '250 characters')
+  refuses(() => resolve(1), TypeError, 'transactionalId is 1')
+  refuses(() => resolve('\ud800'), TypeError, 'well-formed')
+  refuses(() => resolve('brokerless-12'), RangeError, 'log.transaction')
+  assert.equal(resolve('brokerless-twelve').transactionalId, 'brokerless-twelve')
+})
+
+test('a transaction has a time-out and a level, its records what those of produce have', () => {
+  assert.deepEqual(resolveTransactionOptions(undefined), {
+    durability: undefined,
+    transactionTimeoutMs: 60_000,
+  })
+  assert.equal(resolveTransactionOptions({}, 5).transactionTimeoutMs, 5)
+  refuses(() => resolveTransactionOptions({ transactionTimeoutMs: 0 }), RangeError, '1 to')
+  refuses(() => resolveTransactionOptions(loose({ durability: 'ram' })), RangeError, "'ram'")
+  const options = { partition: 1, expectedOffset: 0, compression: 'gzip', compressionLevel: 3 }
+  const resolved = resolveTransactionProduceOptions(loose(options))
+  assert.deepEqual(resolved, { ...options, durability: undefined, signal: undefined })
+  refuses(
+    () => resolveTransactionProduceOptions(loose({ durability: 'os' })),
+    TypeError,
+    'unknown option durability',
+  )
+  refuses(
+    () => resolveTransactionProduceOptions(loose({ expectedOffset: -1 })),
+    RangeError,
+    'expectedOffset is -1',
+  )
+})
+
+test('a sequence is an int32 of at least 0', () => {
+  assert.equal(resolveIdempotentOptions().sequence, undefined)
+  assert.equal(resolveIdempotentOptions({ sequence: 2 ** 31 - 1 }).sequence, 2 ** 31 - 1)
+  refuses(() => resolveIdempotentOptions({ sequence: 2 ** 31 }), RangeError, 'sequence')
+  refuses(() => resolveIdempotentOptions({ sequence: -1 }), RangeError, 'sequence')
 })

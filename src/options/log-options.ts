@@ -69,6 +69,8 @@ export interface LogOptions<Topics extends object = object> {
   readonly compactionBytesPerSecond?: number
   /** Memory for the keys of the partition that is being compacted, in bytes: 20 a key, of which three quarters are filled. Default 32 MiB; at least 1,024. */
   readonly compactionMapBytes?: number
+  /** Bytes of a transaction's records above which they are written before it is committed, and memory is given back. Default 8 MiB; at least 1. */
+  readonly maxTransactionBytes?: number
   /** Default: the disk. */
   readonly fileSystem?: FileSystem
   /** Default: the system's. */
@@ -112,6 +114,7 @@ const LOG_OPTIONS: ReadonlySet<string> = new Set<keyof LogOptions>([
   'compactionCheckIntervalMs',
   'compactionBytesPerSecond',
   'compactionMapBytes',
+  'maxTransactionBytes',
   'fileSystem',
   'clock',
 ])
@@ -171,6 +174,12 @@ export function resolveLogOptions(input?: LogOptions): ResolvedLogOptions {
       given.compactionMapBytes,
       32 * MIB,
       1024,
+    ),
+    maxTransactionBytes: optionalInteger(
+      'maxTransactionBytes',
+      given.maxTransactionBytes,
+      8 * MIB,
+      1,
     ),
     fileSystem: given.fileSystem,
     clock: given.clock,
