@@ -46,6 +46,13 @@ interface PendingRecord extends StoredRecord {
 /** The records of one transaction by key; the last one of a key counts. */
 type Transaction = Map<string, PendingRecord>
 
+/** What a transaction of this process is about to commit, until it is decided. Told by its identity. */
+export interface HeldRecords {
+  /** In the order in which they are appended. */
+  readonly records: readonly StoredRecord[]
+  readonly ids: ReadonlySet<string>
+}
+
 interface MutableGroup {
   readonly offsets: Map<string, Slot>
   metadata: Slot | undefined
@@ -56,6 +63,9 @@ export class OffsetState {
   readonly #groups = new Map<string, MutableGroup>()
   /** By producer id. */
   readonly #undecided = new Map<number, Transaction>()
+  readonly #held = new Set<HeldRecords>()
+  /** Called when something is held no more. */
+  #waiting: (() => void)[] = []
   #keylessRecords = 0
 
   /** Records that cannot be read: kept in the log where they have a key, never served. */
@@ -79,23 +89,62 @@ export class OffsetState {
 
   /** A transaction that is not decided has committed for the group: for this partition, or for any. */
   isUndecided(group: string, partition?: TopicPartition): boolean {
+    if (this.isHeld(group, partition)) return true
     const id = partition && offsetId(group, partition.topic, partition.partition)
     for (const transaction of this.#undecided.values()) {
       if (id !== undefined) {
         if (transaction.has(id)) return true
         continue
       }
-      for (const { key } of transaction.values()) {
-        const decoded = decodeKey(key)
-        if (decoded.kind !== 'unknown' && decoded.group === group) return true
+      for (const pending of transaction.values()) {
+        if (groupOf(pending) === group) return true
       }
     }
     return false
   }
 
+  // ---------------------------------------------------------------- transactions of this process
+
+  /** They are about to be appended, in a transaction: until it is decided they count as not committed. */
+  hold(records: readonly StoredRecord[]): HeldRecords {
+    const ids = new Set(records.map(({ key }) => slotId(key, decodeKey(key))))
+    const held = { records, ids }
+    this.#held.add(held)
+    return held
+  }
+
+  /** Those of an aborted one were never there. `baseOffset`: where the first of them stands. */
+  decide(held: HeldRecords, outcome: 'commit' | 'abort', baseOffset: number): void {
+    if (!this.#held.delete(held)) return
+    if (outcome === 'commit') {
+      for (const [i, record] of held.records.entries()) this.apply(record, baseOffset + i)
+    }
+    const waiting = this.#waiting
+    this.#waiting = []
+    for (const each of waiting) each()
+  }
+
+  isHeld(group: string, partition?: TopicPartition): boolean {
+    if (this.#held.size === 0) return false
+    const id = partition && offsetId(group, partition.topic, partition.partition)
+    for (const { ids, records } of this.#held) {
+      if (id === undefined ? records.some((each) => groupOf(each) === group) : ids.has(id)) {
+        return true
+      }
+    }
+    return false
+  }
+
+  /** Calls once, when something is held no more. */
+  whenDecided(call: () => void): void {
+    this.#waiting.push(call)
+  }
+
+  // -------------------------------------------------------------------------------------- records
+
   /** Takes the next record of the log. Its bytes are copied. */
   replay(record: ScannedRecord): void {
-    if (record.control !== undefined) this.#endTransaction(record.producerId, record.control)
+    if (record.control !== undefined) this.endTransaction(record.producerId, record.control)
     else if (record.key === null) this.#keylessRecords += 1
     else {
       const { offset, timestamp, value } = record
@@ -118,7 +167,8 @@ export class OffsetState {
     transaction.set(slotId(record.key, decodeKey(record.key)), record)
   }
 
-  #endTransaction(producerId: number, outcome: 'commit' | 'abort'): void {
+  /** What was read of the transaction of a producer takes effect, or does not. */
+  endTransaction(producerId: number, outcome: 'commit' | 'abort'): void {
     const transaction = this.#undecided.get(producerId)
     if (transaction === undefined) return
     this.#undecided.delete(producerId)
@@ -174,6 +224,11 @@ export class OffsetState {
       this.#groups.delete(decodedKey.group)
     }
   }
+}
+
+function groupOf({ key }: StoredRecord): string | undefined {
+  const decoded = decodeKey(key)
+  return decoded.kind === 'unknown' ? undefined : decoded.group
 }
 
 /** A topic's name holds no slash. */

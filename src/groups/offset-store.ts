@@ -1,4 +1,5 @@
 /** Committed offsets of all groups: in memory, and in `__consumer_offsets` as Kafka keeps them. */
+import type { RecordSet } from '../codec/record-set.ts'
 import { DecodeError, LogError } from '../errors.ts'
 import type { Clock, Durability, ResetOffset, TopicPartition } from '../types.ts'
 import { compare, comparePartitions } from '../util/compare.ts'
@@ -24,10 +25,18 @@ import {
 import type { GroupSlots, Slot, StoredRecord } from './offset-state.ts'
 import { partitionId } from './offset-state.ts'
 import type { OffsetsPartition } from './offsets-partition.ts'
-import { StoredOffsets } from './stored-offsets.ts'
+import { recordSetOf, StoredOffsets } from './stored-offsets.ts'
 import type { CommitAcknowledgement, CommittedOffset, GroupOffset, OffsetCommit } from './types.ts'
 
 export const OFFSETS_TOPIC = '__consumer_offsets'
+
+/** Commits that a transaction appends to one partition of `__consumer_offsets`, in one batch. */
+export interface HeldOffsets {
+  readonly partition: number
+  readonly set: RecordSet
+  /** To be called once, in the turn of the decision. `baseOffset`: where the first of them stands; of an aborted one any. */
+  decided(outcome: 'commit' | 'abort', baseOffset: number): void
+}
 
 export interface OffsetStoreOptions {
   /** All partitions of `__consumer_offsets`, in order; a group's is chosen by its hash. At least one. */
@@ -80,6 +89,59 @@ export class OffsetStore {
     const commitTimestamp = this.#clock.now()
     const records = commits.map((commit) => recordOf(group, commit, commitTimestamp))
     return { durability: await this.#of(group).commit(records, durability) }
+  }
+
+  /**
+   * Commits in a transaction: `section` is given what is to be appended, as batches of the transaction's producer, once `refuse` has thrown nothing,
+   * in the same turn. Until `HeldOffsets.decided` is called what was committed before is served. Of one key the greatest offset wins, as
+   * always: that of the record, not of the marker.
+   */
+  async inTransaction<R>(
+    commits: ReadonlyMap<string, readonly OffsetCommit[]>,
+    refuse: () => void,
+    section: (held: readonly HeldOffsets[]) => Promise<R>,
+  ): Promise<R> {
+    const byPartition = new Map<number, StoredRecord[]>()
+    const commitTimestamp = this.#clock.now()
+    for (const [group, list] of commits) {
+      const number = offsetsPartitionFor(group, this.#partitions.length)
+      const records = list.map((commit) => recordOf(group, commit, commitTimestamp))
+      byPartition.set(number, [...(byPartition.get(number) ?? []), ...records])
+    }
+    // All take them in the same order, or two would wait for each other.
+    const numbers = [...byPartition.keys()].sort((a, b) => a - b)
+    const enter = (index: number): Promise<R> => {
+      const number = numbers[index]
+      const partition = number === undefined ? undefined : this.#partitions[number]
+      if (partition !== undefined) return partition.inTransaction(() => enter(index + 1))
+      refuse()
+      return section([...byPartition].map(([partition, list]) => this.#hold(partition, list)))
+    }
+    return await enter(0)
+  }
+
+  #hold(partition: number, records: readonly StoredRecord[]): HeldOffsets {
+    const { state } = this.#partitions[partition] as StoredOffsets
+    const held = state.hold(records)
+    return {
+      partition,
+      set: recordSetOf(records),
+      decided: (outcome, baseOffset) => state.decide(held, outcome, baseOffset),
+    }
+  }
+
+  /** Resolves when no transaction of this process is about to commit for the partition; undefined where none is. */
+  decided(group: string, partition: TopicPartition): Promise<void> | undefined {
+    const { state } = this.#of(group)
+    if (!state.isHeld(group, partition)) return undefined
+    return new Promise<void>((resolve) => state.whenDecided(resolve)).then(() =>
+      this.decided(group, partition),
+    )
+  }
+
+  /** What was read of a producer's transaction takes effect, or does not: it was decided when the log was opened. */
+  endTransaction(producerId: number, outcome: 'commit' | 'abort'): void {
+    for (const { state } of this.#partitions) state.endTransaction(producerId, outcome)
   }
 
   /** Undefined where the group has committed nothing there, or only in a transaction not yet decided. */

@@ -57,6 +57,12 @@ export class StoredOffsets {
     })
   }
 
+  /** Runs a section in which a transaction appends records of its own; what computes its records from the state waits for its end. */
+  async inTransaction<R>(section: () => Promise<R>): Promise<R> {
+    if (this.owesRecords) await this.settle()
+    return await this.#gate.shared(section)
+  }
+
   /**
    * Takes live records that the log has no room for: they hold in memory, and are written before anything else is.
    * Not while anything is being appended.
@@ -93,7 +99,7 @@ export class StoredOffsets {
   }
 }
 
-function recordSetOf(records: readonly StoredRecord[]): RecordSet {
+export function recordSetOf(records: readonly StoredRecord[]): RecordSet {
   return {
     keys: records.map((record) => record.key),
     values: records.map((record) => record.value),

@@ -296,6 +296,10 @@ class ConsumerAccess implements GroupAccess {
     return this.#group.hasSeenMade(partition)
   }
 
+  decided(partition: TopicPartition): Promise<void> | undefined {
+    return this.#offsets.loaded?.decided(this.group, partition)
+  }
+
   committed(partition: TopicPartition): CommittedOffset | undefined {
     return this.#offsets.committedFor(this.group, partition)
   }

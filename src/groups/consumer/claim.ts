@@ -44,7 +44,7 @@ export class Claim implements TopicPartition {
   /** It is another's by now, or its topic was deleted. */
   isLost = false
   readonly pages: Set<HeldPage> = new Set()
-  /** Called when nothing of it is in hand any more. */
+  /** Called when nothing of it is in hand any more; see `whenReleased`. */
   released: (() => void) | undefined
   /** What the way to consume knows of it. */
   #toldAbove: FinishedAbove | undefined
@@ -127,6 +127,14 @@ export class Claim implements TopicPartition {
     this.isToRewind = true
     this.moves += 1
     for (const page of [...this.pages]) page.withdraw()
+  }
+
+  /** Resolves when nothing of it is in hand any more. */
+  whenReleased(): Promise<void> {
+    if (this.pages.size === 0) return Promise.resolve()
+    return new Promise((resolve) => {
+      this.released = resolve
+    })
   }
 
   /** It is read again from where it is done, or was sought. */

@@ -6,6 +6,7 @@ import type { LogRecord, Timer, TopicPartition } from '../../types.ts'
 import { checkInteger, wrongType } from '../../util/check.ts'
 import { keepAlive, letGo } from '../../util/keep-alive.ts'
 import type { Claim } from './claim.ts'
+import { offerOffsets } from './consumer-offsets.ts'
 import type { GroupAccess } from './group-access.ts'
 import type { ConsumedPage } from './iterators.ts'
 import { ConsumedRecordIterator, PageIterator } from './iterators.ts'
@@ -65,7 +66,14 @@ export class Consumer<R extends ConsumedRecord<unknown, unknown> = ConsumedRecor
   constructor(context: ConsumerContext) {
     this.#context = context
     const { access, options, signals } = context
-    this.#member = new ConsumerMember(access, options, signals)
+    const member = new ConsumerMember(access, options, signals)
+    this.#member = member
+    offerOffsets(this, {
+      group: access.group,
+      findTopic: (name) => access.findTopic(name),
+      requireOwn: (partitions) => member.requireOwn(partitions),
+      committed: (commits) => signals.committed(commits),
+    })
     const { signal } = options
     if (signal?.aborted) this.#onAbort()
     else signal?.addEventListener('abort', this.#onAbort, { once: true })

@@ -27,6 +27,8 @@ export interface GroupAccess {
   findTopic(name: string): Topic | undefined
   /** The partition has come while the group was at work. */
   hasSeenMade(partition: TopicPartition): boolean
+  /** Resolves when no transaction is about to commit for the partition; undefined where none is. */
+  decided(partition: TopicPartition): Promise<void> | undefined
   committed(partition: TopicPartition): CommittedOffset | undefined
   commit(commits: readonly OffsetCommit[]): Promise<unknown>
   /** Throws what is wrong with a dead-letter topic: `UNKNOWN_TOPIC`, or a `TypeError`. */

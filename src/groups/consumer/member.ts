@@ -192,16 +192,22 @@ export class ConsumerMember implements MemberListener, TopicFollower, PageSource
   }
 
   async #write(commits: readonly OffsetCommit[]): Promise<void> {
-    for (const { topic, partition } of commits) {
-      const name = `${topic}-${partition}`
-      const fence =
-        this.#membership === undefined
-          ? 'member'
-          : this.#access.coordinator.fenceOf(this.#membership, { topic, partition })
-      if (fence !== undefined || !this.claims.has(name)) throw this.#fenced(name)
-    }
+    this.requireOwn(commits)
     await this.#access.commit(commits)
     this.#signals.committed(commits)
+  }
+
+  /** Throws `FENCED` for what is not its own any more. */
+  requireOwn(partitions: readonly TopicPartition[]): void {
+    const membership = this.#membership
+    for (const { topic, partition } of partitions) {
+      const name = `${topic}-${partition}`
+      const fence =
+        membership === undefined
+          ? 'member'
+          : this.#access.coordinator.fenceOf(membership, { topic, partition })
+      if (fence !== undefined || !this.claims.has(name)) throw this.#fenced(name)
+    }
   }
 
   #fenced(names: string): LogError {
@@ -279,7 +285,7 @@ export class ConsumerMember implements MemberListener, TopicFollower, PageSource
     this.ownership.withdraw(partitions)
     // What was assigned just before may be about to begin.
     await this.#changes.idle()
-    await Promise.all(this.ownership.withdraw(partitions).map(released))
+    await Promise.all(this.ownership.withdraw(partitions).map((each) => each.whenReleased()))
     await this.#changes.run(() => {
       if (this.#life === life && !this.#isClosing) this.#giving = this.#give(partitions, life)
       return this.#giving
@@ -387,12 +393,4 @@ export class ConsumerMember implements MemberListener, TopicFollower, PageSource
     this.commits.end()
     if (failures.length > 0) throw failures[0]
   }
-}
-
-/** Resolves when nothing of it is in hand any more. */
-function released(claim: Claim): Promise<void> {
-  if (claim.pages.size === 0) return Promise.resolve()
-  return new Promise((resolve) => {
-    claim.released = resolve
-  })
 }

@@ -85,6 +85,12 @@ export class Ownership {
     const topic = access.findTopic(each.topic)
     const log = topic?.partitions[each.partition]
     if (topic === undefined || log === undefined || !this.#isWithout(each)) return undefined
+    const deciding = access.decided(each)
+    if (deciding !== undefined) {
+      // Its former owner has called for a commit in time: what it comes to is where this one begins.
+      await deciding
+      return await this.#claim(each)
+    }
     const { group, from, autoCommit } = options
     const committed = access.committed(each)
     const begunAt = access.starts.get(log)
