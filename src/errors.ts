@@ -19,6 +19,10 @@ export const ERROR_CODES = {
   VALIDATION_FAILED: 'the schema refused a value',
   KEY_REQUIRED: 'the topic is compacted, and a record has no key',
   MESSAGE_TOO_LARGE: 'the records make a batch above maxMessageBytes or segmentBytes',
+  PRODUCER_FENCED: 'a newer instance of the producer has taken over; nothing was written',
+  OUT_OF_ORDER_SEQUENCE: 'records of the producer before these are missing; nothing was written',
+  DUPLICATE_SEQUENCE:
+    'the records were written before, so long ago that their offsets are not remembered',
   OFFSET_CONFLICT: 'expectedOffset is not the log end offset',
   OFFSET_OUT_OF_RANGE: 'the offset lies outside the partition',
   PARTIAL_PRODUCE: 'some partitions of a call took their records, others did not',

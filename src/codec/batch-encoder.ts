@@ -13,6 +13,15 @@ import { recordSizeBound, writeRecord } from './record-writer.ts'
 
 const NONE = Buffer.alloc(0)
 
+/** What a batch's header says of who wrote it. */
+export interface HeaderProducer {
+  readonly producerId: number
+  readonly producerEpoch: number
+  /** Of the first record. */
+  readonly baseSequence: number
+  readonly isTransactional: boolean
+}
+
 /**
  * One open batch that grows in a buffer of the caller's: `begin`, then `add` as often as wanted, then `finish`.
  * Nothing is allocated a record or a batch.
@@ -34,6 +43,7 @@ export class BatchEncoder {
   #markCount = 0
   #markBaseTimestamp = -1
   #markMaxTimestamp = -1
+  #producer: HeaderProducer | undefined = undefined
   readonly #fields: BatchHeaderFields = {
     baseOffset: 0,
     sizeBytes: 0,
@@ -48,9 +58,10 @@ export class BatchEncoder {
     count: 0,
   }
 
-  /** Opens a batch at `at`, with room left for its header. What was open before is forgotten. */
-  begin(buffer: Buffer, at: number): void {
+  /** Opens a batch at `at`, with room left for its header. What was open before is forgotten. `producer`: whose it is; nobody's by default. */
+  begin(buffer: Buffer, at: number, producer?: HeaderProducer): void {
     this.#buffer = buffer
+    this.#producer = producer
     this.start = at
     this.end = at + BATCH_HEADER_BYTES
     this.count = 0
@@ -176,6 +187,11 @@ export class BatchEncoder {
     fields.baseTimestamp = this.baseTimestamp
     fields.maxTimestamp = this.maxTimestamp
     fields.count = this.count
+    const producer = this.#producer
+    fields.producerId = producer === undefined ? -1 : producer.producerId
+    fields.producerEpoch = producer === undefined ? -1 : producer.producerEpoch
+    fields.baseSequence = producer === undefined ? -1 : producer.baseSequence
+    if (producer?.isTransactional === true) fields.attributes |= TRANSACTIONAL_BIT
     this.isOpen = false
   }
 }
@@ -287,7 +303,10 @@ export interface ControlBatchToEncode {
   readonly partitionLeaderEpoch?: number
 }
 
-/** A transaction marker: 78 bytes for small numbers. */
+/** Size of a transaction marker as `encodeControlBatch` makes it. */
+export const CONTROL_BATCH_BYTES = 78
+
+/** A transaction marker. */
 export function encodeControlBatch(marker: ControlBatchToEncode): Buffer {
   const { type, coordinatorEpoch, timestamp, ...header } = marker
   const key = Buffer.alloc(4)

@@ -26,8 +26,8 @@ import { asError } from '../util/error-code.ts'
 import { nextTurn, soon, turnIsLong } from '../util/turn.ts'
 import { Admission } from './admission.ts'
 import type { AppendCall } from './append-call.ts'
+import { settle } from './append-call.ts'
 import type { AppendTarget } from './append-target.ts'
-import type { PendingBatch } from './batch-gatherer.ts'
 import { BatchGatherer } from './batch-gatherer.ts'
 import type { StorageEnvironment } from './environment.ts'
 import { GroupWriter } from './group-writer.ts'
@@ -35,6 +35,9 @@ import { IdleWaiters } from './idle-waiters.ts'
 import { Linger } from './linger.ts'
 import type { OffsetsAtOpen } from './log-offsets.ts'
 import { LogOffsets } from './log-offsets.ts'
+import type { PartitionProducers } from './partition-producers.ts'
+import type { PendingBatch } from './pending-batch.ts'
+import type { KnownBatch } from './pending-producers.ts'
 import { SyncRounds } from './sync-rounds.ts'
 import type { Tail } from './tail.ts'
 import { storageFailedError, undoWrite } from './write-failure.ts'
@@ -47,6 +50,7 @@ export class Appender {
   readonly #target: AppendTarget
   readonly #environment: StorageEnvironment
   readonly #tail: Tail
+  readonly #producers: PartitionProducers
   readonly #admission: Admission
   readonly #gatherer: BatchGatherer
   readonly #writer: GroupWriter
@@ -78,6 +82,7 @@ export class Appender {
     target: AppendTarget,
     environment: StorageEnvironment,
     tail: Tail,
+    producers: PartitionProducers,
     config: TopicConfig,
     start: OffsetsAtOpen,
   ) {
@@ -86,6 +91,7 @@ export class Appender {
     this.#target = target
     this.#environment = environment
     this.#tail = tail
+    this.#producers = producers
     this.#config = config
     this.#admission = new Admission(
       environment.room,
@@ -95,7 +101,8 @@ export class Appender {
     const { codecs, clock } = environment
     this.#linger = new Linger(clock, () => this.#schedule())
     this.#gatherer = new BatchGatherer(target.name, tail, codecs, config, start.logEndOffset)
-    this.#writer = new GroupWriter(target, environment, this.#gatherer, config)
+    const gatherer = this.#gatherer
+    this.#writer = new GroupWriter(target, environment, gatherer, tail, producers, config)
     this.#syncs = new SyncRounds(target.name, {
       begin: () => ({ file: target.active.file, end: this.offsets.logEndOffset }),
       begun: (round) => clock.track?.(round),
@@ -129,7 +136,7 @@ export class Appender {
       call.failed(this.#failure)
       return
     }
-    this.#admission.enter(set, call, BatchGatherer.bound(set))
+    this.#admission.enter(set, call, BatchGatherer.bound(set, call))
     // It may be waiting for the room that they hold who wait for it.
     if (this.#linger.isOn) this.#schedule()
   }
@@ -216,13 +223,25 @@ export class Appender {
       call.failed(this.#failure)
       return
     }
-    if (call.expectedOffset !== -1 && call.expectedOffset !== gatherer.nextOffset) {
-      room.release(bytes)
-      this.#conflict(call)
-      return
-    }
+    const { producer } = call
     try {
-      gatherer.add(set, call, clock.now(), bytes)
+      const sequence =
+        producer === undefined ? -1 : this.#producers.judge(call, producer, set.values.length)
+      if (typeof sequence === 'object') {
+        room.release(bytes)
+        this.#repeated(call, sequence)
+        return
+      }
+      if (call.expectedOffset !== -1 && call.expectedOffset !== gatherer.nextOffset) {
+        room.release(bytes)
+        this.#conflict(call)
+        return
+      }
+      if (producer === undefined) gatherer.add(set, call, clock.now(), bytes)
+      else {
+        const own = { ...producer, baseSequence: sequence }
+        this.#producers.admitted(gatherer.addOwn(set, call, clock.now(), bytes, own), own, call)
+      }
     } catch (error) {
       room.release(bytes)
       call.failed(asError(error))
@@ -231,6 +250,14 @@ export class Appender {
     if (call.durability === 'os') this.#hasEagerCalls = true
     if (this.#config.lingerMs > 0) this.#linger.begin(this.#config.lingerMs)
     this.#schedule()
+  }
+
+  /** Its records were brought before: it is answered as they were, once they are written at the level that it asks for. */
+  #repeated(call: AppendCall, { batch, lastOffset }: KnownBatch): void {
+    if (batch !== undefined) batch.add(call)
+    else if (lastOffset < this.offsets.syncedOffset) settle(this.#target.name, call)
+    else this.#settle(call)
+    this.#syncs.start()
   }
 
   /** Judged after all calls before it: it fails with them, and is told of the conflict once they are acknowledged. */
@@ -318,21 +345,24 @@ export class Appender {
   }
 
   #wrote(group: readonly PendingBatch[]): void {
-    const { active, appended } = this.#target
+    const { appended } = this.#target
     const before = this.offsets.logEndOffset
     let bytes = 0
     let roomBytes = 0
+    let markers = 0
+    let failure: unknown
     for (const batch of group) {
-      const position = active.sizeBytes
-      const { sizeBytes, nextOffset, maxTimestamp } = batch
-      active.appended({ position, sizeBytes, lastOffset: nextOffset - 1, maxTimestamp })
-      this.#tail.wrote(batch.chunk, active, position, batch)
-      batch.chunk.unwritten -= 1
-      bytes += sizeBytes
+      try {
+        this.#writer.wrote(batch)
+      } catch (error) {
+        failure ??= error
+      }
+      if (batch.ending !== undefined) markers += 1
+      bytes += batch.sizeBytes
       roomBytes += batch.roomBytes
-      this.offsets.logEndOffset = nextOffset
+      this.offsets.logEndOffset = batch.nextOffset
     }
-    appended.records += this.offsets.logEndOffset - before
+    appended.records += this.offsets.logEndOffset - before - markers
     appended.bytes += bytes
     this.#writing =
       group.length === this.#writing.length ? NOTHING : this.#writing.slice(group.length)
@@ -342,6 +372,7 @@ export class Appender {
     for (const batch of group) for (const call of batch.calls) this.#settle(call)
     this.#syncs.start()
     this.#environment.room.release(roomBytes)
+    if (failure !== undefined) this.fail(failure)
   }
 
   #settle(call: AppendCall): void {
@@ -365,6 +396,7 @@ export class Appender {
     this.#hasEagerCalls = false
     this.#linger.end()
     this.#gatherer.resetTo(this.offsets.logEndOffset)
+    this.#producers.dropPending()
     let roomBytes = 0
     for (const batch of failed) {
       batch.abandon()

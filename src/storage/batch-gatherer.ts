@@ -1,56 +1,22 @@
-import { BATCH_HEADER_BYTES } from '../codec/batch.ts'
-import { BatchEncoder, encodedSizeBound } from '../codec/batch-encoder.ts'
+import { BATCH_HEADER_BYTES, CONTROL_ABORT, CONTROL_COMMIT } from '../codec/batch.ts'
+import type { HeaderProducer } from '../codec/batch-encoder.ts'
+import {
+  BatchEncoder,
+  CONTROL_BATCH_BYTES,
+  encodeControlBatch,
+  encodedSizeBound,
+} from '../codec/batch-encoder.ts'
 import type { Codecs } from '../codec/codecs.ts'
 import type { Compression } from '../codec/compression-choice.ts'
 import { compressionOf, NO_COMPRESSION } from '../codec/compression-choice.ts'
 import type { RecordSet } from '../codec/record-set.ts'
 import { MessageTooLargeError } from '../errors.ts'
 import type { TopicConfig } from '../types.ts'
-import type { AppendCall } from './append-call.ts'
+import type { AppendCall, BatchProducer, TransactionEnd } from './append-call.ts'
 import { Packing } from './packing.ts'
+import { PendingBatch } from './pending-batch.ts'
 import type { Chunk, Tail } from './tail.ts'
 import { LARGEST_CHUNK_BYTES } from './tail.ts'
-
-const NO_CALLS: AppendCall[] = []
-
-/** An encoded batch that waits to be written, and the calls that wait for it. */
-export class PendingBatch {
-  readonly baseOffset: number
-  calls: AppendCall[] = NO_CALLS
-  chunk: Chunk
-  start: number
-  end: number
-  nextOffset: number
-  maxTimestamp = 0
-  /** What it holds of `PendingRoom`. */
-  roomBytes = 0
-  /** It is being compressed, in a chunk of its own; see `place`. */
-  packing: Packing | undefined = undefined
-
-  constructor(chunk: Chunk, baseOffset: number) {
-    this.chunk = chunk
-    this.start = chunk.end
-    this.end = chunk.end
-    this.baseOffset = baseOffset
-    this.nextOffset = baseOffset
-  }
-
-  get sizeBytes(): number {
-    return this.end - this.start
-  }
-
-  /** An array made with its one element has no room for sixteen more, as one that grows has. */
-  add(call: AppendCall): void {
-    if (this.calls.length === 0) this.calls = [call]
-    else this.calls.push(call)
-  }
-
-  /** It is not written, or nobody knows: a write in the thread pool may still read its chunk, which is not used again. */
-  abandon(): void {
-    this.chunk.unwritten -= 1
-    this.chunk.isShared = true
-  }
-}
 
 const NO_BATCHES: PendingBatch[] = []
 
@@ -139,6 +105,42 @@ export class BatchGatherer {
     batch.add(call)
   }
 
+  /**
+   * Adds a call's records as a batch of their own, with the producer in its header, and behind them the marker that ends their transaction
+   * where the call has one; or that alone. The two are one from here on: they lie back to back, in one segment and in one write. Throws as `add`.
+   */
+  addOwn(
+    set: RecordSet,
+    call: AppendCall,
+    now: number,
+    roomBytes: number,
+    producer: HeaderProducer & Pick<BatchProducer, 'ending'>,
+  ): PendingBatch {
+    const count = set.values.length
+    const { ending } = producer
+    const nextOffset = this.#nextOffset + count + (ending === undefined ? 0 : 1)
+    if (roomBytes + BATCH_HEADER_BYTES > this.#largestBatchBytes) {
+      this.#refuseTooLarge(set, now, ending === undefined ? 0 : CONTROL_BATCH_BYTES)
+    }
+    this.#closeBatch()
+    const batch =
+      count === 0 ? this.#markerBatch() : this.#recordBatch(set, call, now, roomBytes, producer)
+    call.baseOffset = batch.baseOffset
+    call.count = count
+    call.timestamp = greatestTimestamp(set, now)
+    batch.producer = producer
+    batch.ending = ending
+    batch.nextOffset = nextOffset
+    batch.roomBytes = roomBytes
+    batch.add(call)
+    this.#nextOffset = nextOffset
+    const marker =
+      ending && this.#marker({ baseOffset: nextOffset - 1, timestamp: now, producer, ending })
+    if (count > 0) this.#closeBatch(marker)
+    else if (marker !== undefined) this.#closeMarker(batch, marker, now)
+    return batch
+  }
+
   /** Closes the open batch and gives all batches that wait, in order. */
   take(): readonly PendingBatch[] {
     this.#closeBatch()
@@ -203,7 +205,8 @@ export class BatchGatherer {
   }
 
   /** Encodes a call alone, to learn its size, where the bound of it is above the largest batch. */
-  #refuseTooLarge(set: RecordSet, now: number): void {
+  #refuseTooLarge(set: RecordSet, now: number, markerBytes = 0): void {
+    if (set.values.length === 0) return
     const scratch = Buffer.allocUnsafe(encodedSizeBound(set) + BATCH_HEADER_BYTES)
     const encoder = new BatchEncoder()
     encoder.begin(scratch, 0)
@@ -212,8 +215,9 @@ export class BatchGatherer {
     if (encoder.end > maxMessageBytes) {
       throw new MessageTooLargeError(this.#where, encoder.end, 'maxMessageBytes', maxMessageBytes)
     }
-    if (encoder.end > segmentBytes) {
-      throw new MessageTooLargeError(this.#where, encoder.end, 'segmentBytes', segmentBytes)
+    const bytes = encoder.end + markerBytes
+    if (bytes > segmentBytes) {
+      throw new MessageTooLargeError(this.#where, bytes, 'segmentBytes', segmentBytes)
     }
   }
 
@@ -251,10 +255,10 @@ export class BatchGatherer {
     return open
   }
 
-  #openBatch(bytes: number): PendingBatch {
+  #openBatch(bytes: number, producer?: HeaderProducer): PendingBatch {
     const chunk = this.#chunkFor(bytes + BATCH_HEADER_BYTES)
     chunk.unwritten += 1
-    this.#encoder.begin(chunk.buffer, chunk.end)
+    this.#encoder.begin(chunk.buffer, chunk.end, producer)
     this.#open = new PendingBatch(chunk, this.#nextOffset)
     return this.#open
   }
@@ -269,31 +273,90 @@ export class BatchGatherer {
     return largest < 2 * LARGEST_CHUNK_BYTES ? Math.min(largest, LARGEST_CHUNK_BYTES) : largest
   }
 
-  #closeBatch(): void {
+  /** The batch and its trailer are one; there is room for both in the chunk. */
+  #closeBatch(trailer?: Buffer): void {
     const batch = this.#open
     if (batch === undefined) return
     this.#open = undefined
     const { timestampType } = this.#config
     batch.maxTimestamp = this.#encoder.maxTimestamp
-    if (this.#isLoose) this.#pack(batch)
+    if (this.#isLoose) this.#pack(batch, trailer)
     else {
       batch.end = this.#encoder.finish(batch.baseOffset, this.leaderEpoch, timestampType)
+      if (trailer !== undefined) batch.end += trailer.copy(batch.chunk.buffer, batch.end)
       batch.chunk.end = batch.end
     }
-    if (this.#closed.length === 0) this.#closed = [batch]
-    else this.#closed.push(batch)
+    this.#closedOne(batch)
     if (timestampType !== 'LogAppendTime') return
     // All records of the batch have its time, also those of calls that came a little earlier.
     for (const call of batch.calls) call.timestamp = batch.maxTimestamp
   }
 
-  #pack(batch: PendingBatch): void {
+  #closedOne(batch: PendingBatch): void {
+    if (this.#closed.length === 0) this.#closed = [batch]
+    else this.#closed.push(batch)
+  }
+
+  // ---------------------------------------------------------------------------- batches of producers
+
+  /** Open, with the call's records in it, and room for a marker behind them. */
+  #recordBatch(
+    set: RecordSet,
+    call: AppendCall,
+    now: number,
+    roomBytes: number,
+    producer: HeaderProducer,
+  ): PendingBatch {
+    this.#current = call.compression ?? this.#compression
+    const batch = this.#openBatch(roomBytes, producer)
+    try {
+      this.#addTo(batch, set, now)
+      return batch
+    } catch (error) {
+      this.#dropBatch(batch)
+      throw error
+    }
+  }
+
+  /** For a marker alone, which is never compressed. */
+  #markerBatch(): PendingBatch {
+    const chunk = this.#tail.chunkFor(CONTROL_BATCH_BYTES)
+    chunk.unwritten += 1
+    return new PendingBatch(chunk, this.#nextOffset)
+  }
+
+  #closeMarker(batch: PendingBatch, marker: Buffer, now: number): void {
+    batch.end += marker.copy(batch.chunk.buffer, batch.end)
+    batch.chunk.end = batch.end
+    batch.maxTimestamp = now
+    this.#closedOne(batch)
+  }
+
+  #marker(of: {
+    readonly baseOffset: number
+    readonly timestamp: number
+    readonly producer: HeaderProducer
+    readonly ending: TransactionEnd
+  }): Buffer {
+    const { baseOffset, timestamp, producer, ending } = of
+    return encodeControlBatch({
+      baseOffset,
+      timestamp,
+      type: ending.outcome === 'commit' ? CONTROL_COMMIT : CONTROL_ABORT,
+      producerId: producer.producerId,
+      producerEpoch: producer.producerEpoch,
+      coordinatorEpoch: ending.coordinatorEpoch,
+      partitionLeaderEpoch: this.leaderEpoch,
+    })
+  }
+
+  #pack(batch: PendingBatch, trailer: Buffer | undefined): void {
     const { baseOffset, start, chunk } = batch
     const { timestampType } = this.#config
     batch.end = this.#encoder.end
     const fields = this.#encoder.finishWithoutHeader(baseOffset, this.leaderEpoch, timestampType)
     const records = chunk.buffer.subarray(start + BATCH_HEADER_BYTES, batch.end)
-    batch.packing = new Packing(this.#where, this.#codecs, this.#current, records, fields)
+    batch.packing = new Packing(this.#where, this.#codecs, this.#current, records, fields, trailer)
   }
 
   #dropBatch(batch: PendingBatch): void {
@@ -303,13 +366,14 @@ export class BatchGatherer {
   }
 
   /** The room that a call needs, in bytes; an upper bound. */
-  static bound(set: RecordSet): number {
-    return encodedSizeBound(set)
+  static bound(set: RecordSet, { producer }: AppendCall): number {
+    const bytes = encodedSizeBound(set)
+    return producer?.ending === undefined ? bytes : bytes + CONTROL_BATCH_BYTES
   }
 }
 
 function greatestTimestamp(set: RecordSet, now: number): number {
-  if (set.timestamps === undefined) return now
+  if (set.timestamps === undefined || set.timestamps.length === 0) return now
   let greatest = Number.NEGATIVE_INFINITY
   for (const timestamp of set.timestamps) greatest = Math.max(greatest, timestamp ?? now)
   return greatest

@@ -1,7 +1,10 @@
 import type { TopicConfig } from '../types.ts'
 import type { AppendTarget } from './append-target.ts'
-import type { BatchGatherer, PendingBatch } from './batch-gatherer.ts'
+import type { BatchGatherer } from './batch-gatherer.ts'
 import type { StorageEnvironment } from './environment.ts'
+import type { PartitionProducers } from './partition-producers.ts'
+import type { PendingBatch } from './pending-batch.ts'
+import type { Tail } from './tail.ts'
 import { groupBytes, groupForNow, mustRollBefore } from './write-group.ts'
 
 /** Writes batches that wait to the active segment, the first of them first, and makes it ready for them. */
@@ -10,16 +13,22 @@ export class GroupWriter {
   readonly #target: AppendTarget
   readonly #environment: StorageEnvironment
   readonly #gatherer: BatchGatherer
+  readonly #tail: Tail
+  readonly #producers: PartitionProducers
 
   constructor(
     target: AppendTarget,
     environment: StorageEnvironment,
     gatherer: BatchGatherer,
+    tail: Tail,
+    producers: PartitionProducers,
     config: TopicConfig,
   ) {
     this.#target = target
     this.#environment = environment
     this.#gatherer = gatherer
+    this.#tail = tail
+    this.#producers = producers
     this.config = config
   }
 
@@ -45,6 +54,17 @@ export class GroupWriter {
     if (first === undefined) return
     const { file, sizeBytes } = this.#target.active
     await file.write(first.chunk.buffer, first.start, groupBytes(group), sizeBytes)
+  }
+
+  /** A batch now stands at the end of the active segment. Throws as `PartitionProducers.wrote`. */
+  wrote(batch: PendingBatch): void {
+    const { active } = this.#target
+    const position = active.sizeBytes
+    const { producer, sizeBytes, nextOffset, maxTimestamp } = batch
+    this.#tail.wrote(batch.chunk, active, position, batch)
+    batch.chunk.unwritten -= 1
+    if (producer !== undefined) this.#producers.wrote(batch, producer, active)
+    else active.appended({ position, sizeBytes, lastOffset: nextOffset - 1, maxTimestamp })
   }
 
   /** What has to be done before the first batch that waits can be written: its compression, repair, room for a handle, a roll. */

@@ -28,17 +28,23 @@ export class Packing {
   readonly #compression: Compression
   readonly #records: Buffer
   readonly #fields: BatchHeaderFields
+  readonly #trailer: Buffer | undefined
   #packed: Buffer | undefined
   #failure: Error | undefined
 
-  /** `records` must not change before it is done; `fields` are those of the batch without compression. */
+  /**
+   * `records` must not change before it is done; `fields` are those of the batch without compression. `trailer` is a batch that goes right
+   * behind it, as it is.
+   */
   constructor(
     where: string,
     codecs: Codecs,
     compression: Compression,
     records: Buffer,
     fields: BatchHeaderFields,
+    trailer?: Buffer,
   ) {
+    this.#trailer = trailer
     this.#where = where
     this.#compression = compression
     this.#records = records
@@ -46,11 +52,12 @@ export class Packing {
     this.done = this.#begin(codecs)
   }
 
-  /** Bytes of the batch once it is compressed; undefined while it is not. Throws `LogError` `COMPRESSION_FAILED`. */
+  /** Bytes of the batch once it is compressed, and of its trailer; undefined while it is not. Throws `LogError` `COMPRESSION_FAILED`. */
   get sizeBytes(): number | undefined {
     if (this.#failure !== undefined) throw this.#failed(this.#failure)
     if (this.#packed === undefined) return undefined
-    return BATCH_HEADER_BYTES + Math.min(this.#packed.length, this.#records.length)
+    const body = Math.min(this.#packed.length, this.#records.length)
+    return BATCH_HEADER_BYTES + body + (this.#trailer?.length ?? 0)
   }
 
   /** Writes the batch, of `sizeBytes`; where it did not shrink, without compression. */
@@ -63,6 +70,7 @@ export class Packing {
     const attributes = fields.attributes | (hasShrunk ? this.#compression.codec : 0)
     const sizeBytes = BATCH_HEADER_BYTES + body.length
     writeBatchHeader(buffer, at, { ...fields, attributes, sizeBytes })
+    this.#trailer?.copy(buffer, at + sizeBytes)
   }
 
   #begin(codecs: Codecs): Promise<void> | undefined {

@@ -10,23 +10,21 @@ import type { KnownBatches } from './known-batches.ts'
 import type { Page, PageRequest } from './page.ts'
 import { PageReader } from './page-reader.ts'
 import type { PartitionEpochs } from './partition-epochs.ts'
+import { PartitionProducers } from './partition-producers.ts'
+import { PartitionRepairs } from './partition-repairs.ts'
 import type { ProducerStates } from './producer-state.ts'
-import type { MutableReport, RecoveredPartition, Repair } from './recovery.ts'
+import type { MutableReport, RecoveredPartition } from './recovery.ts'
 import { openPartition } from './recovery.ts'
 import { Segment } from './segment.ts'
 import { SegmentChanges } from './segment-changes.ts'
 import type { SegmentList } from './segment-list.ts'
-import { SideFiles } from './side-files.ts'
 import type { ReadPartition } from './steady-reads.ts'
 import { SteadyReads } from './steady-reads.ts'
 import { syncNames } from './sync-error.ts'
 import { Tail } from './tail.ts'
 import { TailFollower } from './tail-follower.ts'
-import { VisibleTransactions } from './visible-transactions.ts'
+import type { VisibleTransactions } from './visible-transactions.ts'
 import { diskFullError } from './write-failure.ts'
-
-/** After so many bytes a flush also writes a producer snapshot, so that recovery never walks further back. */
-const SNAPSHOT_BYTES = 16 * 1024 * 1024
 
 export interface PartitionOptions {
   readonly environment: StorageEnvironment
@@ -55,24 +53,19 @@ export class PartitionLog implements AppendTarget, ReadPartition {
   onChange: (() => void) | undefined = undefined
   readonly #environment: StorageEnvironment
   readonly #segments: SegmentList
-  /** Not to be changed. */
-  readonly producers: ProducerStates
-  readonly visible: VisibleTransactions = new VisibleTransactions()
+  readonly #producers: PartitionProducers
   readonly #tail: Tail
   readonly #reader: PageReader
   readonly #appender: Appender
   readonly #follower: TailFollower | undefined
-  readonly #sideFiles: SideFiles
   readonly #epochs: PartitionEpochs
   readonly #reads: SteadyReads
   /** Where the log ended when it was opened. */
   readonly #openedAt: number
   #config: TopicConfig
   #logStartOffset: number
-  #repairs: Repair[]
-  #repairing: Promise<void> | undefined
+  readonly #repairs: PartitionRepairs
   #closing: Promise<void> | undefined
-  #bytesAtSnapshot = 0
 
   private constructor(options: PartitionOptions, recovered: RecoveredPartition) {
     const { environment, topic, partition, directory, config } = options
@@ -84,14 +77,12 @@ export class PartitionLog implements AppendTarget, ReadPartition {
     this.#environment = environment
     this.#config = config
     this.#segments = recovered.segments
-    this.producers = recovered.producers
-    for (const [id, first] of this.producers.openTransactions()) this.visible.hold(id, first)
+    this.#producers = new PartitionProducers(this.name, directory, environment, recovered.producers)
     this.#logStartOffset = recovered.logStartOffset
     this.#tail = new Tail(environment.cache, environment.chunks)
     this.#reader = new PageReader(this.name, this.#segments, this.#tail, environment)
     this.#reader.onIndexRebuilt = (file) => this.report.rebuilt.push(file)
     this.#reads = new SteadyReads(this, this.#reader, this.#segments)
-    this.#sideFiles = new SideFiles(environment, directory)
     this.changes = new SegmentChanges(environment, directory, this.#segments, {
       removed: (segments) => {
         this.#tail.forget(segments)
@@ -102,10 +93,12 @@ export class PartitionLog implements AppendTarget, ReadPartition {
       inDoubt: (error) => this.fail(error),
     })
     this.#openedAt = recovered.logEndOffset
-    this.#appender = new Appender(this, environment, this.#tail, config, recovered)
+    this.#appender = new Appender(this, environment, this.#tail, this.#producers, config, recovered)
     this.#epochs = recovered.epochs
     this.#appender.leaderEpoch = this.#epochs.current(this.#openedAt)
-    this.#repairs = recovered.repairs
+    this.#repairs = new PartitionRepairs(this.report, recovered.repairs, (error) =>
+      this.#refusal(error),
+    )
     for (const segment of this.#segments.all) this.#watch(segment)
     this.#follower = environment.readOnly
       ? new TailFollower({
@@ -158,6 +151,15 @@ export class PartitionLog implements AppendTarget, ReadPartition {
 
   get segments(): readonly Segment[] {
     return this.#segments.all
+  }
+
+  /** Its producers as of the log end offset. Not to be changed. */
+  get producers(): ProducerStates {
+    return this.#producers.states
+  }
+
+  get visible(): VisibleTransactions {
+    return this.#producers.visible
   }
 
   /** Where the first transaction begins that the log says is undecided; undefined: none is. */
@@ -224,16 +226,16 @@ export class PartitionLog implements AppendTarget, ReadPartition {
   /** Makes everything written so far durable; answers with the offset below which all is on the disk. */
   async flush(): Promise<number> {
     // What recovery kept and could not write again is not on the disk, though a sync of the file would succeed.
-    const isOwed = !this.isPrepared && this.syncedOffset < this.logEndOffset
+    const isOwed = !this.#repairs.isDone && this.syncedOffset < this.logEndOffset
     if (isOwed && this.failure === undefined) await this.prepare()
+    // Of the offset where it is taken; what is written during the sync lies behind it.
+    const snapshot = this.#producers.takeIfDue(this.active, this.#appender.offsets.logEndOffset)
     const synced = await this.#appender.sync()
     const { active } = this
     try {
       active.flushIndexes()
-      if (active.sizeBytes - this.#bytesAtSnapshot >= SNAPSHOT_BYTES) {
-        // No batch appended here belongs to a producer: its state is the same at every offset since the last roll.
-        this.#bytesAtSnapshot = active.sizeBytes
-        await this.#saveSnapshot(synced)
+      if (snapshot !== undefined && snapshot.offset > active.baseOffset) {
+        await this.#producers.save(snapshot, this.segments)
       }
     } catch (error) {
       // Without room both wait for the next time; the data is on the disk.
@@ -289,7 +291,7 @@ export class PartitionLog implements AppendTarget, ReadPartition {
     try {
       await this.active.seal()
       this.#appender.syncedUpTo(baseOffset)
-      await this.#saveSnapshot(baseOffset)
+      await this.#producers.save(this.#producers.take(baseOffset), this.segments)
       const name = { directory: this.directory, baseOffset }
       const segment = await Segment.create(this.#environment, name)
       await segment.syncName()
@@ -299,7 +301,7 @@ export class PartitionLog implements AppendTarget, ReadPartition {
     } catch (error) {
       throw this.#refusal(error)
     }
-    this.#bytesAtSnapshot = 0
+    this.#producers.rolled()
   }
 
   /** Readers begin here from now on; the checkpoint that says so has been written. */
@@ -348,9 +350,10 @@ export class PartitionLog implements AppendTarget, ReadPartition {
   async #seal(): Promise<void> {
     if (!this.isPrepared) await this.prepare()
     try {
+      const { logEndOffset } = this.#appender.offsets
       await this.active.seal()
-      this.#appender.syncedUpTo(this.#appender.offsets.logEndOffset)
-      await this.#saveSnapshot(this.#appender.offsets.logEndOffset)
+      this.#appender.syncedUpTo(logEndOffset)
+      await this.#producers.save(this.#producers.take(logEndOffset), this.segments)
       await syncNames(this.#environment.fileSystem, this.directory)
     } catch (error) {
       throw this.#refusal(error)
@@ -361,15 +364,20 @@ export class PartitionLog implements AppendTarget, ReadPartition {
 
   /** Nothing has to be repaired before the next write. */
   get isPrepared(): boolean {
-    return this.#repairs.length === 0
+    return this.#repairs.isDone && this.#producers.isComplete
   }
 
-  /** For the appender: does what a full disk kept from being done at the open. */
-  prepare(): Promise<void> {
-    this.#repairing ??= this.#repair().finally(() => {
-      this.#repairing = undefined
-    })
-    return this.#repairing
+  /** For the appender: does what a full disk kept from being done. */
+  async prepare(): Promise<void> {
+    if (!this.#repairs.isDone) {
+      await this.#repairs.run()
+      this.#appender.syncedUpTo(this.#openedAt)
+    }
+    try {
+      this.#producers.complete()
+    } catch (error) {
+      throw this.#refusal(error)
+    }
   }
 
   advanced(): void {
@@ -381,28 +389,10 @@ export class PartitionLog implements AppendTarget, ReadPartition {
     this.onChange?.()
   }
 
-  async #repair(): Promise<void> {
-    for (let repair = this.#repairs[0]; repair !== undefined; repair = this.#repairs[0]) {
-      try {
-        await repair.run()
-      } catch (error) {
-        throw this.#refusal(error)
-      }
-      this.#repairs.shift()
-      this.report.inMemory = this.report.inMemory.filter((what) => what !== repair?.what)
-    }
-    this.#appender.syncedUpTo(this.#openedAt)
-  }
-
   /** `DISK_FULL` where there is merely no room; after anything else the partition is closed to writes. */
   #refusal(error: unknown): LogError {
     if (error instanceof LogError && error.retryable) return error
     return isDiskFull(error) ? diskFullError(this.name, error) : this.#appender.fail(error)
-  }
-
-  #saveSnapshot(offset: number): Promise<void> {
-    const bases = new Set(this.#segments.all.map((segment) => segment.baseOffset))
-    return this.#sideFiles.saveSnapshot(offset, this.producers.snapshot(), bases)
   }
 
   #watch(segment: Segment): void {

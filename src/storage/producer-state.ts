@@ -204,10 +204,26 @@ function raiseEpoch(entry: MutableEntry, producerEpoch: number): void {
 }
 
 /** Sequences run from 0 to 2^31 - 1 and begin again; -1 is none. */
-function lastSequence(baseSequence: number, offsetDelta: number): number {
+export function lastSequence(baseSequence: number, offsetDelta: number): number {
   if (baseSequence < 0) return -1
   const last = baseSequence + offsetDelta
   return last <= MAX_SEQUENCE ? last : last - MAX_SEQUENCE - 1
+}
+
+export function nextSequence(sequence: number): number {
+  return sequence === MAX_SEQUENCE ? 0 : sequence + 1
+}
+
+/** Of the batch's first record. */
+export function firstSequence({ lastSequence: last, offsetDelta }: RememberedBatch): number {
+  const first = last - offsetDelta
+  return first >= 0 || last < 0 ? first : first + MAX_SEQUENCE + 1
+}
+
+/** How far the way is from one sequence to another, around the end where that is shorter: below 0 where it leads back. */
+export function sequenceDistance(from: number, to: number): number {
+  const distance = (to - from + MAX_SEQUENCE + 1) % (MAX_SEQUENCE + 1)
+  return distance <= MAX_SEQUENCE / 2 ? distance : distance - MAX_SEQUENCE - 1
 }
 
 function toSnapshotEntry(entry: ProducerEntry): ProducerSnapshotEntry {

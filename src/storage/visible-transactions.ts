@@ -19,9 +19,11 @@ export class VisibleTransactions {
     return undefined
   }
 
-  /** A transaction of the producer begins, above all that are held. One that is held already stays as it is. */
-  hold(producerId: number, firstOffset: number): void {
-    if (!this.#undecided.has(producerId)) this.#undecided.set(producerId, firstOffset)
+  /** A transaction of the producer begins, above all that are held. One that is held already stays as it is. Tells whether it is a new one. */
+  hold(producerId: number, firstOffset: number): boolean {
+    if (this.#undecided.has(producerId)) return false
+    this.#undecided.set(producerId, firstOffset)
+    return true
   }
 
   /** It is decided, or nothing of it was written. Tells whether it was held. */

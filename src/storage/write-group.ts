@@ -1,5 +1,5 @@
 import type { TopicConfig } from '../types.ts'
-import type { PendingBatch } from './batch-gatherer.ts'
+import type { PendingBatch } from './pending-batch.ts'
 import type { Segment } from './segment.ts'
 
 /** Up to this size a write is made at once; a larger one goes to the thread pool. */

@@ -9,6 +9,7 @@ import { copyFixture } from '../support/fixtures.ts'
 import { hidePackage } from '../support/hide-package.ts'
 import type { Place } from '../support/log-places.ts'
 import { fileOf, memoryPlace, openAt, placeAt, readFile, writeFile } from '../support/log-places.ts'
+import { openLog, recordSet, TestCall } from '../support/storage-environment.ts'
 
 interface Scenario {
   readonly retryable?: boolean
@@ -73,6 +74,28 @@ function oldMessage(): Buffer {
   value.copy(message, 34)
   message.writeUInt32BE(crc(message.subarray(16), CRC_32), 12)
   return message
+}
+
+/** Appends records of one producer to a partition: [epoch, sequence] of each. */
+async function withProducer(
+  ...batches: readonly (readonly [producerEpoch: number, baseSequence: number])[]
+): Promise<void> {
+  const log = await openLog(new MemoryFileSystem())
+  try {
+    for (const [producerEpoch, baseSequence] of batches) {
+      const call = new TestCall()
+      call.producer = {
+        producerId: 2 ** 40,
+        producerEpoch,
+        baseSequence,
+        isTransactional: false,
+      }
+      log.append(recordSet('value'), call)
+      await call.done
+    }
+  } finally {
+    await log.close()
+  }
 }
 
 const SCENARIOS: Record<LogErrorCode, Scenario> = {
@@ -194,6 +217,11 @@ const SCENARIOS: Record<LogErrorCode, Scenario> = {
       await using log = await open(place(), { topics: { events: { maxMessageBytes: 100 } } })
       await log.produce('events', { value: 'x'.repeat(200) })
     },
+  },
+  PRODUCER_FENCED: { run: () => withProducer([1, 0], [0, 0]) },
+  OUT_OF_ORDER_SEQUENCE: { run: () => withProducer([0, 0], [0, 2]) },
+  DUPLICATE_SEQUENCE: {
+    run: () => withProducer([0, 0], [0, 1], [0, 2], [0, 3], [0, 4], [0, 5], [0, 0]),
   },
   OFFSET_CONFLICT: {
     run: async () => {

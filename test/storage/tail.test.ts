@@ -1,8 +1,8 @@
 // The memory of tails: what is used again, and what must not be.
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
-import { PendingBatch } from '../../src/storage/batch-gatherer.ts'
 import { MemoryCache } from '../../src/storage/memory-cache.ts'
+import { PendingBatch } from '../../src/storage/pending-batch.ts'
 import type { Chunk } from '../../src/storage/tail.ts'
 import { ChunkPool, Tail } from '../../src/storage/tail.ts'
 
