@@ -1,18 +1,16 @@
 // A process that consumes is killed at a random moment, again and again: no record is lost, and handed out again is only what was not
 // committed before.
 import assert from 'node:assert/strict'
-import { spawn } from 'node:child_process'
-import { once } from 'node:events'
 import { mkdtemp, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import path from 'node:path'
-import { createInterface } from 'node:readline'
 import { test } from 'node:test'
 import { compile } from '../support/compile.ts'
 import { ConsumedEvidence } from '../support/consumed-evidence.ts'
 import type { ChildWay, Told } from '../support/consumer-child.ts'
 import { CONSUMED_GROUP, openConsumedLog, PARTITIONS, TOPIC } from '../support/consumer-child.ts'
 import { randomInteger, seededRandom } from '../support/random.ts'
+import { runToldChild } from '../support/told-child.ts'
 
 const KILLS = Number(process.env['BROKERLESS_ROUNDS'] ?? 100)
 const SEED = Number(process.env['BROKERLESS_SEED'] ?? Date.now() % 2 ** 31)
@@ -42,36 +40,14 @@ class KilledGroup {
     const seed = String(randomInteger(this.#random, 2 ** 31))
     const lastLine = Math.floor(this.#random() ** 2 * MAX_LINES)
     this.evidence.begin(way !== 'key')
-    const child = spawn(process.execPath, [script, this.#directory, seed, way], {
-      stdio: ['pipe', 'pipe', 'inherit'],
-    })
-    // One that is killed does not read.
-    child.stdin.on('error', () => {})
-    const exited = once(child, 'exit')
-    let lines = 0
     let isClosed = false
-    try {
-      for await (const line of createInterface(child.stdout)) {
-        if (lines === lastLine) {
-          if (isKilled) child.kill('SIGKILL')
-          else child.stdin.write('end\n')
-        }
-        lines += 1
-        // The last line may be cut off.
-        if (!line.endsWith('}')) continue
-        const told = JSON.parse(line) as Told
-        if (told.is === 'closed') isClosed = true
-        this.evidence.note(told)
-      }
-    } catch (error) {
-      // It would go on for ever.
-      child.kill('SIGKILL')
-      throw error
-    }
-    const [code, signal] = await exited
-    if (isKilled) assert.equal(signal, 'SIGKILL', `the child ended by itself, with ${code}`)
-    else {
-      assert.ok(code === 0 && isClosed, `the child ended with ${code ?? signal}`)
+    const args = [this.#directory, seed, way]
+    const lines = await runToldChild<Told>({ script, args, lastLine, isKilled }, (told) => {
+      if (told.is === 'closed') isClosed = true
+      this.evidence.note(told)
+    })
+    if (!isKilled) {
+      assert.ok(isClosed, 'the child ended before its log was closed')
       this.evidence.closed()
     }
     return lines

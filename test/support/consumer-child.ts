@@ -1,9 +1,9 @@
 // A process that writes to a log and consumes it, until it is killed or told to end, and tells what it was handed: DIRECTORY SEED WAY.
 import { subscribe } from 'node:diagnostics_channel'
-import { writeSync } from 'node:fs'
 import type { CommittedSignal, ConsumedRecord, OffsetCommit } from '../../src/index.ts'
 import { Log } from '../../src/index.ts'
 import { randomInteger, seededRandom } from './random.ts'
+import { isProgram, tellParent } from './tell.ts'
 
 interface Place {
   readonly partition: number
@@ -19,6 +19,8 @@ export type Told =
   | (Place & { readonly is: 'done' })
   | { readonly is: 'committed'; readonly offsets: readonly OffsetCommit[] }
   | { readonly is: 'closed' }
+
+const tell: (told: Told) => void = tellParent
 
 export type ChildWay = 'record' | 'key' | 'partition'
 
@@ -139,19 +141,7 @@ function later(): Promise<void> {
   })
 }
 
-/** In the pipe before anything else is done. Where that is full, its reader is waited for. */
-function tell(told: Told): void {
-  const line = Buffer.from(`${JSON.stringify(told)}\n`)
-  for (let written = 0; written < line.length; ) {
-    try {
-      written += writeSync(1, line, written)
-    } catch (error) {
-      if ((error as { code?: unknown }).code !== 'EAGAIN') throw error
-    }
-  }
-}
-
-if (process.argv[1]?.replace(/\.[jt]s$/, '') === import.meta.filename.replace(/\.[jt]s$/, '')) {
+if (isProgram(import.meta.filename)) {
   const [directory = '', seed, way] = process.argv.slice(2)
   subscribe('brokerless:consumer:committed', (message) => {
     tell({ is: 'committed', offsets: (message as CommittedSignal).offsets })
