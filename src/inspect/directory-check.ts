@@ -35,6 +35,8 @@ import { Findings } from './finding.ts'
 import { logBytes } from './log-bytes.ts'
 import { checkPartition } from './partition-check.ts'
 import { partitionFilesOf } from './partition-files.ts'
+import { checkTransactions } from './transaction-check.ts'
+import type { FoundPart } from './transaction-survey.ts'
 import type { DirectoryState, Looked, VerifiedPartition, VerifyContext } from './verify-context.ts'
 
 export interface VerifyOptions {
@@ -85,6 +87,7 @@ class DirectoryCheck {
     otherBytes: 0,
   }
   readonly #topicIds = new Map<string, { readonly id: string; readonly saidBy: string }>()
+  readonly #open: FoundPart[] = []
   #state: DirectoryState = 'closed'
 
   constructor(options: VerifyOptions) {
@@ -113,6 +116,7 @@ class DirectoryCheck {
     this.#findings.settle()
     this.#options.onTotal?.(await logBytes(fileSystem, directory, chosen))
     for (const partition of chosen) await this.#partition(partition, checkpoints)
+    await checkTransactions(context, partitions, chosen, this.#open)
     return { state: this.#state, looked: this.#looked, findings: this.#findings.totals }
   }
 
@@ -241,6 +245,7 @@ class DirectoryCheck {
       }
       const end = await checkPartition(context, verified, files)
       if (end.isWhole) checkEnds(context, checkpoints, verified, end)
+      this.#open.push(...end.open.map((entry) => ({ topic, partition, entry })))
     } catch (error) {
       if (context.state !== 'live' || errorCode(error) !== 'ENOENT') throw error
       this.#findings.add('changed', name, 'it went while it was looked at')

@@ -22,6 +22,10 @@ export const DAMAGE = {
   'aborted-missing': 'an aborted transaction that the index does not have',
   'snapshot-damaged': 'a producer snapshot fails its checks',
   'snapshot-contradicts': 'a producer snapshot and the batches contradict each other',
+  'producer-epoch': 'a batch has a lower producer epoch than one before it',
+  'coordinator-epoch': 'a marker has a lower coordinator epoch than one before it',
+  'transaction-mixed': 'a batch outside of the transaction that its producer has open',
+  'transaction-open': 'a transaction that is complete by its state is open in a partition',
   'checkpoint-damaged': 'a checkpoint cannot be read',
   'recovery-point-ahead': 'offsets that were on the disk are missing at the log end',
   'recovery-point-behind': 'the log was closed with another end than it has',
@@ -40,6 +44,8 @@ export const WARNINGS = {
   'large-batch': 'a batch too large for memory: CRC checked, records not',
   'max-timestamp': "no record has its batch's maxTimestamp",
   'leader-epoch': 'a batch has another leader epoch than the checkpoint says',
+  sequence: 'the sequences of a producer do not go on where they ended',
+  'state-record': 'a record of __transaction_state cannot be read',
   'index-inexact': 'an index entry is not as Kafka makes it, look-ups by it are right',
   'index-missing': 'a segment has no index; the next open makes it',
   'index-incomplete': 'a time index ends below the greatest timestamp of its segment',
@@ -55,6 +61,8 @@ export const WARNINGS = {
 /** Good to know. */
 export const INFORMATION = {
   gap: 'offsets without a record, as compaction leaves them',
+  'marker-alone': 'a marker of a transaction without records here',
+  'transaction-hanging': 'an open transaction that nothing in __transaction_state will decide',
   'growing-tail': 'bytes behind the last whole batch of a log that is being written',
   'index-orphan': 'an index without a .log; the next open removes it',
   'checkpoint-unknown': 'a checkpoint names a partition that is not there',

@@ -95,7 +95,7 @@ class PartitionCheck {
     findings.settle()
     looked.partitions += 1
     const [firstOffset, endOffset] = [this.#firstOffset, this.#endOffset]
-    return { firstOffset, endOffset, isWhole: this.#isWhole }
+    return { firstOffset, endOffset, isWhole: this.#isWhole, open: producers.open() }
   }
 
   // ----------------------------------------------------------------------------------- segments

@@ -4,12 +4,14 @@
  * taken batches away, only what contradicts those that are left.
  */
 import type { BatchHeader, ControlRecord } from '../codec/batch.ts'
-import { CONTROL_ABORT } from '../codec/batch.ts'
+import { CONTROL_ABORT, CONTROL_COMMIT } from '../codec/batch.ts'
 import type { AbortedTransaction } from '../storage/aborted-index.ts'
 import type { ProducerSnapshotEntry } from '../storage/producer-snapshot.ts'
 import { encodeSnapshot } from '../storage/producer-snapshot.ts'
 import type { ProducerEntry } from '../storage/producer-state.ts'
 import { ProducerStates } from '../storage/producer-state.ts'
+import type { ProducerFault } from './producer-faults.ts'
+import { producerFault } from './producer-faults.ts'
 
 /** A `.snapshot` that could be read. */
 export interface Snapshot {
@@ -36,6 +38,11 @@ export class ProducerCheck {
   #nextSnapshot = 0
   #hasGaps = false
   #hasDamage = false
+  /** Something before the next batch is missing; and before this offset. */
+  #isMissing = false
+  #missingBefore = 0
+  /** Offsets of the last batch or marker, by producer id. */
+  readonly #seen = new Map<number, number>()
   #aborted: readonly AbortedTransaction[] = []
   #nextAborted = 0
   #found: AbortedTransaction[] = []
@@ -54,7 +61,7 @@ export class ProducerCheck {
     this.#contradiction = contradiction
     if (before !== undefined) {
       this.#states.load(encodeSnapshot(before.entries), 0, Number.POSITIVE_INFINITY)
-    } else if (firstOffset > 0) this.#hasGaps = true
+    } else if (firstOffset > 0) this.gap()
   }
 
   /** The snapshots that come next, rising. */
@@ -74,6 +81,7 @@ export class ProducerCheck {
   /** Offsets are missing from here on. */
   gap(): void {
     this.#hasGaps = true
+    this.#isMissing = true
   }
 
   /** Batches that cannot be read lie here. */
@@ -81,12 +89,32 @@ export class ProducerCheck {
     this.#hasDamage = true
   }
 
-  /** Takes the next batch. */
-  batch(header: BatchHeader, marker: ControlRecord | undefined): void {
+  /** Takes the next batch; answers with what Kafka would have refused of it. */
+  batch(header: BatchHeader, marker: ControlRecord | undefined): ProducerFault | undefined {
     this.#compareSnapshots(header.baseOffset)
     this.#compareAborted(header, marker)
+    const fault = this.#fault(header, marker)
     const aborted = this.#states.update(header, marker)
     if (aborted !== undefined) this.#found.push(aborted)
+    return fault
+  }
+
+  /** What is left open at the end; none is told behind damage. */
+  open(): readonly ProducerEntry[] {
+    if (this.#hasDamage) return []
+    return [...this.#states.entries()].filter((each) => each.currentTxnFirstOffset !== undefined)
+  }
+
+  #fault(header: BatchHeader, marker: ControlRecord | undefined): ProducerFault | undefined {
+    const { producerId, baseOffset, lastOffset } = header
+    if (this.#isMissing) this.#missingBefore = baseOffset
+    this.#isMissing = false
+    if (producerId < 0 || this.#hasDamage) return undefined
+    const ends = marker?.type === CONTROL_ABORT || marker?.type === CONTROL_COMMIT
+    const isWhole = (this.#seen.get(producerId) ?? this.#firstOffset) >= this.#missingBefore
+    this.#seen.set(producerId, lastOffset)
+    const before = this.#states.get(producerId)
+    return producerFault(header, ends ? marker : undefined, before, isWhole)
   }
 
   /** The segment ends; what is wrong with its `.txnindex`. */

@@ -60,7 +60,7 @@ export class SegmentCheck implements LogVisitor {
     const header = readBatchHeader(buffer, at)
     this.#header(header, position)
     const marker = header.isControl ? this.#marker(buffer, at, header, position) : undefined
-    this.#expected.producers.batch(header, marker)
+    this.#producer(header, marker, position)
     if (header.count === 0) return undefined
     try {
       const bytes = recordBytes(buffer, at, header, this.#expected.decompress)
@@ -75,7 +75,7 @@ export class SegmentCheck implements LogVisitor {
   largeBatch(bytes: Buffer, position: number): void {
     const header = readBatchHeader(bytes, 0)
     this.#header(header, position)
-    this.#expected.producers.batch(header, undefined)
+    this.#producer(header, undefined, position)
     this.#tellBatch('large-batch', header, position, 'it is not looked into')
   }
 
@@ -157,6 +157,11 @@ export class SegmentCheck implements LogVisitor {
     const saying = said === undefined ? 'has none for it' : `says ${said.epoch}`
     const message = `it has leader epoch ${header.partitionLeaderEpoch}, the checkpoint ${saying}`
     this.#tellBatch('leader-epoch', header, position, message)
+  }
+
+  #producer(header: BatchHeader, marker: ControlRecord | undefined, position: number): void {
+    const fault = this.#expected.producers.batch(header, marker)
+    if (fault !== undefined) this.#tellBatch(fault.kind, header, position, fault.message)
   }
 
   #gap(first: number, last: number, missing: number): void {

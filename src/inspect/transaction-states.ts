@@ -28,8 +28,17 @@ export interface StoredTransaction {
 export interface StoredTransactions {
   /** By transactional id. */
   readonly byId: ReadonlyMap<string, StoredTransaction>
-  /** Records that cannot be read; `verify` and `dump` tell more. */
-  readonly unread: number
+  /** What cannot be read. */
+  readonly unread: readonly UnreadState[]
+}
+
+export interface UnreadState {
+  readonly partition: number
+  /** File of the segment. */
+  readonly file: string
+  /** Of the record; undefined where a batch or its bytes are not sound, of which `verify` tells by itself. */
+  readonly offset: number | undefined
+  readonly message: string
 }
 
 /** @param partitions those of the directory; others than of `__transaction_state` are passed over. */
@@ -46,11 +55,12 @@ export async function storedTransactions(
 
 class StateReader implements StoredTransactions, LogVisitor {
   readonly byId = new Map<string, StoredTransaction>()
-  unread = 0
+  readonly unread: UnreadState[] = []
   readonly #options: SurveyOptions
   readonly #files: FileCache
   readonly #layout = new RecordLayout()
   #partition = 0
+  #file = ''
 
   constructor(options: SurveyOptions) {
     this.#options = options
@@ -65,6 +75,7 @@ class StateReader implements StoredTransactions, LogVisitor {
     for (let looks = 1; ; looks += 1) {
       try {
         const { segments } = partitionFilesOf(await fileSystem.readdir(inside))
+        this.#unreadBefore(partition)
         for (const { log } of segments) await this.#segment(path.join(inside, log))
         return
       } catch (error) {
@@ -74,7 +85,14 @@ class StateReader implements StoredTransactions, LogVisitor {
     }
   }
 
+  /** A second look finds them again. */
+  #unreadBefore(partition: number): void {
+    const others = this.unread.filter((each) => each.partition !== partition)
+    this.unread.splice(0, this.unread.length, ...others)
+  }
+
   async #segment(name: string): Promise<void> {
+    this.#file = path.basename(name)
     const file = DataFile.existing(this.#files, name, true)
     try {
       const to = file.sizeSync()
@@ -89,11 +107,15 @@ class StateReader implements StoredTransactions, LogVisitor {
   progress(): void {}
 
   region(): void {
-    this.unread += 1
+    this.#unread(undefined, 'bytes that are no sound batch')
   }
 
   largeBatch(): void {
-    this.unread += 1
+    this.#unread(undefined, 'a batch that is too large')
+  }
+
+  #unread(offset: number | undefined, message: string): void {
+    this.unread.push({ partition: this.#partition, file: this.#file, offset, message })
   }
 
   async batch(buffer: Buffer, at: number): Promise<void> {
@@ -107,8 +129,7 @@ class StateReader implements StoredTransactions, LogVisitor {
         this.#record(bytes, header.baseOffset + this.#layout.offsetDelta)
       }
     } catch (error) {
-      unreadable(error)
-      this.unread += 1
+      this.#unread(undefined, unreadable(error).message)
     }
   }
 
@@ -118,7 +139,8 @@ class StateReader implements StoredTransactions, LogVisitor {
     const value = valueLength < 0 ? null : bytes.subarray(valueStart, valueStart + valueLength)
     const record = decodeInternal(TRANSACTION_TOPIC, key, value)
     if (record?.kind !== 'transaction') {
-      this.unread += 1
+      const reason = record?.kind === 'unknown' ? record.reason : 'it has no key'
+      this.#unread(offset, reason)
       return
     }
     const { transactionalId, state } = record

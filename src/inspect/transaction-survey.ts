@@ -73,11 +73,12 @@ export async function surveyTransactions(
     open: open
       .map((part) => (still?.some((each) => isSame(each, part)) === false ? cleared(part) : part))
       .sort((a, b) => comparePartitions(a, b) || a.firstOffset - b.firstOffset),
-    unread: transactions.unread,
+    unread: transactions.unread.length,
   }
 }
 
-interface FoundPart extends PartitionName {
+/** What a partition says of a transaction that is open in it. */
+export interface FoundPart extends PartitionName {
   readonly entry: ProducerEntry
 }
 
@@ -135,7 +136,8 @@ function judged(
   }
 }
 
-function willBeDecided(
+/** Whether the state of its transactional id says how it ends, or that it goes on. */
+export function willBeDecided(
   owner: StoredTransaction | undefined,
   { producerId, producerEpoch }: ProducerEntry,
   { topic, partition }: PartitionName,

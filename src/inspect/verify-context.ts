@@ -1,6 +1,7 @@
 import path from 'node:path'
 import type { LeaderEpoch } from '../storage/checkpoint.ts'
 import type { FileCache } from '../storage/file-cache.ts'
+import type { ProducerEntry } from '../storage/producer-state.ts'
 import type { FileSystem } from '../types.ts'
 import type { Decompress } from './batch-content.ts'
 import type { Findings } from './finding.ts'
@@ -58,6 +59,8 @@ export interface PartitionEnd {
   readonly endOffset: number
   /** False where files went while they were looked at. */
   readonly isWhole: boolean
+  /** Producers whose transactions are open at the end. */
+  readonly open: readonly ProducerEntry[]
 }
 
 /** A partition's file as findings name it. */

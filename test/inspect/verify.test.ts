@@ -711,8 +711,10 @@ function lines(found: readonly Found[] = [], severity?: Finding['severity']): st
   return found.map(([kind, file]) => `${severity ?? severityOf(kind)} ${kind} ${file}`)
 }
 
+/** Without the transaction that the brokers' sets hold open on purpose. */
 function shown({ findings }: Verified): string[] {
-  return findings.map(({ severity, kind, file }) => `${severity} ${kind} ${file}`).sort()
+  const others = findings.filter(({ kind }) => kind !== 'transaction-hanging')
+  return others.map(({ severity, kind, file }) => `${severity} ${kind} ${file}`).sort()
 }
 
 for (const { promise, sound, breaks, finds, warns, informs, options, at } of CASES) {
@@ -737,8 +739,12 @@ test('every kind of finding is shown by a test', () => {
   assert.deepEqual([...new Set(found)].sort(), all.sort())
 })
 
-/** Shown by the tests below. */
-const ELSEWHERE: readonly FindingKind[] = ['growing-tail', 'live', 'changed', 'more']
+/** Shown by the tests below, and by those of transactions. */
+const ELSEWHERE: readonly FindingKind[] = [
+  ...(['growing-tail', 'live', 'changed', 'more'] as const),
+  ...(['producer-epoch', 'coordinator-epoch', 'transaction-mixed', 'transaction-open'] as const),
+  ...(['sequence', 'state-record', 'marker-alone', 'transaction-hanging'] as const),
+]
 
 // ------------------------------------------------------------------------------- what is sound
 

@@ -18,7 +18,7 @@ export const verify: Command = {
   usage: '[TOPIC...] --dir DIR [options]',
   operands: { least: 0, most: Number.POSITIVE_INFINITY },
   details: [
-    'Checks the batches and records of all topics, or of those named, and holds all that speaks of them against them: indexes, aborted transactions, producer snapshots, leader epochs, checkpoints, brokerless.json, names. Nothing is changed.',
+    'Checks the batches and records of all topics, or of those named, and holds all that speaks of them against them: indexes, aborted transactions, producer snapshots, the states of transactions, leader epochs, checkpoints, brokerless.json, names. Producers are held to what Kafka would take of them: epochs, sequences, markers. Nothing is changed.',
     'Each finding is a line: file and position in bytes, damage, warning or information, what it is, the offsets concerned, and more. Damage is what makes the exit code 1. Gaps in the offsets are information: compaction leaves them.',
     'Beside a live writer each file is verified up to where it reached when it was looked at; a last batch that is being written is no damage then. Without a writer, and where the last one did not close the directory, zeros behind the last batch are a warning: the next open cuts them off.',
   ],
