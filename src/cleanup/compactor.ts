@@ -35,7 +35,7 @@ async function describe(
     checkpoint,
     logStartOffset,
     logEndOffset,
-    stableOffset: stableOffsetOf(partition),
+    stableOffset: partition.settledOffset,
     minCompactionLagMs,
     maxCompactionLagMs,
     now: environment.clock.now(),
@@ -97,6 +97,9 @@ export async function compactPartition(
 ): Promise<CompactionCounts> {
   const { range, mapBytes, pace, passed } = request
   const { upperBoundOffset } = range
+  // A power cut must not take a marker by which older records were removed here.
+  const isSynced = partition.syncedOffset >= partition.logEndOffset
+  if (partition.producers.size > 0 && !isSynced) await partition.flush()
   const bytesBefore = await bytesBelow(partition, upperBoundOffset)
   const context: PassContext = {
     damage: new KnownDamage(),
@@ -147,11 +150,6 @@ async function untilThrough(
       await pace(0)
     }
   }
-}
-
-/** Nothing is compacted that readers may not see yet, or of which a transaction may still decide. */
-function stableOffsetOf({ highWatermark, firstUnstableOffset }: PartitionLog): number {
-  return Math.min(highWatermark, firstUnstableOffset ?? highWatermark)
 }
 
 async function firstTimestampOf(segment: Segment): Promise<number> {

@@ -99,6 +99,7 @@ export class LogCore {
       room: new PendingRoom(options.maxPendingBytes),
       codecs: new Codecs(options.codecs ?? {}, options.maxDecompressedBytes),
       readOnly: options.readOnly,
+      producerIdExpirationMs: options.producerIdExpirationMs,
       unsynced: this.#flusher,
       onPartitionFailure: (topic, partition, error) =>
         this.#partitionFailed(topic, partition, error),
@@ -339,10 +340,18 @@ export class LogCore {
     }
     const applyRetention = async (): Promise<void> => void (await this.applyRetention())
     this.#background.every(retentionCheckIntervalMs, applyRetention)
+    this.#background.every(retentionCheckIntervalMs, () => this.#expireProducers())
     this.#background.every(compactionCheckIntervalMs, () => this.compaction.runInBackground())
     if (offsetsRetentionMs < 0) return
     const expire = (): Promise<void> => this.groups.expire(offsetsRetentionMs)
     this.#background.every(offsetsRetentionCheckIntervalMs, expire)
+  }
+
+  async #expireProducers(): Promise<void> {
+    for (const partition of this.topics.partitions()) {
+      if (turnIsLong()) await nextTurn()
+      partition.expireProducers()
+    }
   }
 
   /** For a reader beside a writer: looks for what the writer has done since. */

@@ -57,6 +57,12 @@ export interface LogOptions<Topics extends object = object> {
   /** Milliseconds between two runs of retention. Default 300,000; at least 1. */
   readonly retentionCheckIntervalMs?: number
   /**
+   * Milliseconds after which a partition forgets a producer that writes nothing to it, by the timestamps of its last records and by when they were
+   * written; what it repeats after that is written again. One with an open transaction is never forgotten. Looked for every `retentionCheckIntervalMs`.
+   * Default 86,400,000 (a day); at least 1.
+   */
+  readonly producerIdExpirationMs?: number
+  /**
    * Milliseconds for which a group's committed offsets are kept: since it has had no members, or since the commit where it never had any.
    * Default -1: for ever; at least 0.
    */
@@ -109,6 +115,7 @@ const LOG_OPTIONS: ReadonlySet<string> = new Set<keyof LogOptions>([
   'raw',
   'breakLock',
   'retentionCheckIntervalMs',
+  'producerIdExpirationMs',
   'offsetsRetentionMs',
   'offsetsRetentionCheckIntervalMs',
   'compactionCheckIntervalMs',
@@ -156,6 +163,11 @@ export function resolveLogOptions(input?: LogOptions): ResolvedLogOptions {
       'retentionCheckIntervalMs',
       given.retentionCheckIntervalMs,
       300_000,
+    ),
+    producerIdExpirationMs: delayMs(
+      'producerIdExpirationMs',
+      given.producerIdExpirationMs,
+      86_400_000,
     ),
     offsetsRetentionMs: optionalInteger('offsetsRetentionMs', given.offsetsRetentionMs, -1, -1),
     offsetsRetentionCheckIntervalMs: delayMs(

@@ -24,6 +24,11 @@ export class AbortedWriter {
     this.#directory = directory
   }
 
+  /** Not in the file yet. */
+  get owed(): readonly AbortedTransaction[] {
+    return this.#owed
+  }
+
   /** Nothing is owed. */
   get isComplete(): boolean {
     return this.#owed.length === 0

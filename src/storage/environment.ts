@@ -17,6 +17,8 @@ export interface StorageEnvironment {
   readonly room: PendingRoom
   readonly codecs: Codecs
   readonly readOnly: boolean
+  /** Milliseconds after which a producer that writes nothing is forgotten. */
+  readonly producerIdExpirationMs: number
   /** Unsynced bytes over all partitions; see `Flusher`. */
   readonly unsynced: UnsyncedBytes
   /** Told once for each partition that a failed write or sync has closed to writes. */

@@ -15,12 +15,12 @@ import { PartitionRepairs } from './partition-repairs.ts'
 import type { ProducerStates } from './producer-state.ts'
 import type { MutableReport, RecoveredPartition } from './recovery.ts'
 import { openPartition } from './recovery.ts'
-import { Segment } from './segment.ts'
+import type { Segment } from './segment.ts'
 import { SegmentChanges } from './segment-changes.ts'
 import type { SegmentList } from './segment-list.ts'
+import { SegmentRoller } from './segment-roller.ts'
 import type { ReadPartition } from './steady-reads.ts'
 import { SteadyReads } from './steady-reads.ts'
-import { syncNames } from './sync-error.ts'
 import { Tail } from './tail.ts'
 import { TailFollower } from './tail-follower.ts'
 import type { VisibleTransactions } from './visible-transactions.ts'
@@ -60,6 +60,7 @@ export class PartitionLog implements AppendTarget, ReadPartition {
   readonly #follower: TailFollower | undefined
   readonly #epochs: PartitionEpochs
   readonly #reads: SteadyReads
+  readonly #roller: SegmentRoller
   /** Where the log ended when it was opened. */
   readonly #openedAt: number
   #config: TopicConfig
@@ -99,7 +100,11 @@ export class PartitionLog implements AppendTarget, ReadPartition {
     this.#repairs = new PartitionRepairs(this.report, recovered.repairs, (error) =>
       this.#refusal(error),
     )
-    for (const segment of this.#segments.all) this.#watch(segment)
+    const hooks = {
+      syncedUpTo: (offset: number) => this.#appender.syncedUpTo(offset),
+      syncFailed: (error: unknown) => void this.#appender.fail(error),
+    }
+    this.#roller = new SegmentRoller(environment, directory, this.#segments, this.#producers, hooks)
     this.#follower = environment.readOnly
       ? new TailFollower({
           environment,
@@ -171,7 +176,20 @@ export class PartitionLog implements AppendTarget, ReadPartition {
   get lastStableOffset(): number {
     const { highWatermark } = this
     const first = this.visible.firstUnstableOffset
-    return first === undefined ? highWatermark : Math.min(highWatermark, first)
+    // Retention does not wait for transactions.
+    return first === undefined
+      ? highWatermark
+      : Math.max(this.#logStartOffset, Math.min(highWatermark, first))
+  }
+
+  /** Below, all is decided and has its place in the files: what the cleaner may work on. */
+  get settledOffset(): number {
+    return Math.min(this.highWatermark, this.#producers.firstUnsettledOffset ?? this.highWatermark)
+  }
+
+  /** Forgets producers that have written nothing for `producerIdExpirationMs`. */
+  expireProducers(): void {
+    this.#producers.expire()
   }
 
   /** Told when the last stable offset has moved, after `visible.release` of all partitions that a transaction has touched. */
@@ -282,26 +300,13 @@ export class PartitionLog implements AppendTarget, ReadPartition {
     })
   }
 
-  /**
-   * For the appender, while it writes nothing. Steps: (1) the active segment is sealed: data and indexes cut to their size and synced;
-   * (2) the producer snapshot, (3) the new .log, (4) the directory synced. The commit point is 3: killed before it, the old segment is
-   * the active one and is simply rolled again; after it, the new one is, empty. Nothing is written to it before 4.
-   */
+  /** For the appender; see `SegmentRoller.roll`. */
   async roll(baseOffset: number): Promise<void> {
     try {
-      await this.active.seal()
-      this.#appender.syncedUpTo(baseOffset)
-      await this.#producers.save(this.#producers.take(baseOffset), this.segments)
-      const name = { directory: this.directory, baseOffset }
-      const segment = await Segment.create(this.#environment, name)
-      await segment.syncName()
-      segment.startIndexing(this.#config.indexIntervalBytes)
-      this.#watch(segment)
-      this.#segments.push(segment)
+      await this.#roller.roll(baseOffset, this.#config.indexIntervalBytes)
     } catch (error) {
       throw this.#refusal(error)
     }
-    this.#producers.rolled()
   }
 
   /** Readers begin here from now on; the checkpoint that says so has been written. */
@@ -350,11 +355,7 @@ export class PartitionLog implements AppendTarget, ReadPartition {
   async #seal(): Promise<void> {
     if (!this.isPrepared) await this.prepare()
     try {
-      const { logEndOffset } = this.#appender.offsets
-      await this.active.seal()
-      this.#appender.syncedUpTo(logEndOffset)
-      await this.#producers.save(this.#producers.take(logEndOffset), this.segments)
-      await syncNames(this.#environment.fileSystem, this.directory)
+      await this.#roller.seal(this.#appender.offsets.logEndOffset)
     } catch (error) {
       throw this.#refusal(error)
     }
@@ -393,11 +394,5 @@ export class PartitionLog implements AppendTarget, ReadPartition {
   #refusal(error: unknown): LogError {
     if (error instanceof LogError && error.retryable) return error
     return isDiskFull(error) ? diskFullError(this.name, error) : this.#appender.fail(error)
-  }
-
-  #watch(segment: Segment): void {
-    segment.file.onSyncFailure = (error) => {
-      this.#appender.fail(error)
-    }
   }
 }

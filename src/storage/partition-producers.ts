@@ -51,6 +51,7 @@ export interface TakenSnapshot {
 export class PartitionProducers {
   readonly states: ProducerStates
   readonly visible: VisibleTransactions = new VisibleTransactions()
+  readonly #environment: StorageEnvironment
   readonly #pending: PendingProducers
   readonly #aborted: AbortedWriter
   readonly #sideFiles: SideFiles
@@ -63,6 +64,7 @@ export class PartitionProducers {
     states: ProducerStates,
   ) {
     this.states = states
+    this.#environment = environment
     for (const [id, first] of states.openTransactions()) this.visible.hold(id, first)
     this.#pending = new PendingProducers(where, states, this.visible)
     this.#aborted = new AbortedWriter(environment, directory)
@@ -117,6 +119,7 @@ export class PartitionProducers {
         failure = { error }
       }
     }
+    this.states.written(producer.producerId, this.#environment.clock.now())
     this.#pending.wrote(batch, producer)
     if (failure !== undefined) throw failure.error
   }
@@ -124,6 +127,20 @@ export class PartitionProducers {
   /** What waited has failed. */
   dropPending(): void {
     this.#pending.drop()
+  }
+
+  /** Forgets who has written nothing for long. */
+  expire(): void {
+    const { clock, producerIdExpirationMs } = this.#environment
+    this.states.expire(clock.now(), producerIdExpirationMs)
+  }
+
+  /** Where the first transaction begins that is undecided, or not released yet, or whose abort is not in its file; undefined: there is none. */
+  get firstUnsettledOffset(): number | undefined {
+    const offsets = [this.states.firstUnstableOffset, this.visible.firstUnstableOffset]
+    for (const { firstOffset } of this.#aborted.owed) offsets.push(firstOffset)
+    const known = offsets.filter((each) => each !== undefined)
+    return known.length === 0 ? undefined : Math.min(...known)
   }
 
   // ---------------------------------------------------------------------------------------- files

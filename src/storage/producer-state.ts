@@ -56,6 +56,8 @@ export interface ProducerEntry {
 }
 
 interface MutableEntry extends ProducerEntry {
+  /** When this process wrote its last batch; -1: it has written none. Timestamps are the callers', and may be of long ago. */
+  writtenMs: number
   producerEpoch: number
   coordinatorEpoch: number
   lastTimestamp: number
@@ -110,6 +112,21 @@ export class ProducerStates {
     }
     const ends = marker?.type === CONTROL_ABORT || marker?.type === CONTROL_COMMIT
     return ends ? this.#end(batch, marker) : undefined
+  }
+
+  /** A batch of the producer was written now, whatever its timestamp says. */
+  written(producerId: number, nowMs: number): void {
+    const entry = this.#entries.get(producerId)
+    if (entry !== undefined) entry.writtenMs = nowMs
+  }
+
+  /** Forgets the producers that were idle for more than `expirationMs` before `nowMs` and have no transaction open. */
+  expire(nowMs: number, expirationMs: number): void {
+    for (const [producerId, entry] of this.#entries) {
+      if (entry.currentTxnFirstOffset !== undefined) continue
+      const idleMs = nowMs - Math.max(entry.lastTimestamp, entry.writtenMs)
+      if (idleMs > expirationMs) this.#entries.delete(producerId)
+    }
   }
 
   /** The content of a `.snapshot` file: each producer with its last batch, by producer id. */
@@ -190,6 +207,7 @@ export class ProducerStates {
         lastTimestamp: -1,
         currentTxnFirstOffset: undefined,
         batches: [],
+        writtenMs: -1,
       }
       this.#entries.set(producerId, entry)
     }
@@ -245,5 +263,5 @@ function toSnapshotEntry(entry: ProducerEntry): ProducerSnapshotEntry {
 function fromSnapshotEntry(entry: ProducerSnapshotEntry): MutableEntry {
   const { lastSequence, lastOffset, offsetDelta, lastTimestamp: timestamp, ...rest } = entry
   const batches = lastOffset < 0 ? [] : [{ lastSequence, lastOffset, offsetDelta, timestamp }]
-  return { ...rest, lastTimestamp: timestamp, batches }
+  return { ...rest, lastTimestamp: timestamp, batches, writtenMs: -1 }
 }

@@ -50,12 +50,12 @@ export class RecoveredProducers {
   }
 
   async #loadSnapshot(offset: number): Promise<boolean> {
-    const { fileSystem, clock } = this.#environment
+    const { fileSystem, clock, producerIdExpirationMs } = this.#environment
     const file = this.#snapshotName(offset)
     const bytes = await readFileIfThere(fileSystem, file)
     if (bytes === undefined) return false
     try {
-      this.states.load(bytes, clock.now(), undefined, file)
+      this.states.load(bytes, clock.now(), producerIdExpirationMs, file)
     } catch (error) {
       if (!(error instanceof CorruptLogError)) throw error
       this.#steps.report.rebuilt.push(file)

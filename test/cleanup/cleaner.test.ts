@@ -52,6 +52,7 @@ function environmentOf(fileSystem: FileSystem, clock: ManualClock): StorageEnvir
     room: new PendingRoom(1 << 20),
     codecs: new Codecs({}, 1 << 20),
     readOnly: false,
+    producerIdExpirationMs: 1000,
     unsynced: { appended: () => {}, isFull: () => false, flushed: async () => {} },
     onPartitionFailure: () => {},
   }

@@ -190,8 +190,8 @@ export const MUTANTS: readonly Mutant[] = [
   {
     name: 'a compaction does not wait for transactions',
     file: 'src/cleanup/compactor.ts',
-    search: 'return Math.min(highWatermark, firstUnstableOffset ?? highWatermark)',
-    replace: 'return highWatermark',
+    search: 'stableOffset: partition.settledOffset,',
+    replace: 'stableOffset: partition.highWatermark,',
     killedBy: {
       file: 'test/groups/compacted-offsets.test.ts',
       test: 'leaves undecided what is decided later, however it is',

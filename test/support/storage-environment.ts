@@ -12,6 +12,7 @@ import type { Page, PageRequest } from '../../src/storage/page.ts'
 import type { PartitionOptions } from '../../src/storage/partition-log.ts'
 import { PartitionLog } from '../../src/storage/partition-log.ts'
 import { PendingRoom } from '../../src/storage/pending-room.ts'
+import { PRODUCER_EXPIRATION_MS } from '../../src/storage/producer-state.ts'
 import { ChunkPool } from '../../src/storage/tail.ts'
 import { ManualClock } from '../../src/testing/manual-clock.ts'
 import type {
@@ -59,6 +60,7 @@ export interface EnvironmentOptions {
   readonly codecs?: CompressionCodecs
   readonly readOnly?: boolean
   readonly unsynced?: UnsyncedBytes
+  readonly producerIdExpirationMs?: number
 }
 
 /** Nothing is ever flushed of itself. */
@@ -83,6 +85,7 @@ export function storageEnvironment(
     room: new PendingRoom(options.maxPendingBytes ?? 32 * 1024 * 1024),
     codecs: new Codecs(options.codecs ?? {}, options.maxDecompressedBytes ?? 128 * 1024 * 1024),
     readOnly: options.readOnly ?? false,
+    producerIdExpirationMs: options.producerIdExpirationMs ?? PRODUCER_EXPIRATION_MS,
     unsynced: options.unsynced ?? UNBOUNDED,
     failures,
     onPartitionFailure: (topic, partition, error) => {
