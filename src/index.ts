@@ -120,6 +120,7 @@ export type {
   FileStat,
   FileSystem,
   HeaderValue,
+  IsolationLevel,
   KeyType,
   LogRecord,
   OpenMode,

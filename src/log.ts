@@ -228,14 +228,21 @@ export class Log<T extends object = AnyTopics> extends GroupCalls<T> {
     return await this.#session.track(endOffsetForEpoch(this.#core.topics, topic, at))
   }
 
-  /** The range of a partition: `earliest` is the log start offset, `latest` the high watermark. */
+  /**
+   * The range of a partition: `earliest` is the log start offset, `latest` the high watermark, `lastStable` the last stable offset, where
+   * read-committed readers stop.
+   */
   async offsets(
     topic: TopicName<T>,
     partition: number,
-  ): Promise<{ readonly earliest: number; readonly latest: number }> {
+  ): Promise<{ readonly earliest: number; readonly latest: number; readonly lastStable: number }> {
     this.#session.requireOpen()
     const log = this.#core.topics.get(topic).partition(partition)
-    return { earliest: log.logStartOffset, latest: log.highWatermark }
+    return {
+      earliest: log.logStartOffset,
+      latest: log.highWatermark,
+      lastStable: log.lastStableOffset,
+    }
   }
 
   /** Deletes the records below an offset (at most the high watermark): readers begin there, whole segments go. */

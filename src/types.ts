@@ -95,6 +95,12 @@ export interface FileHandle {
 /** `disk`: acknowledged after an fdatasync that covers it. `os`: once the operating system has the bytes. */
 export type Durability = 'disk' | 'os'
 
+/**
+ * What readers see of transactions. `read_committed`: up to the last stable offset, which is the high watermark or the first transaction before it
+ * that is not decided; what aborted ones have written is left out. `read_uncommitted`: up to the high watermark, and all that is there.
+ */
+export type IsolationLevel = 'read_committed' | 'read_uncommitted'
+
 /** Kafka's `compression.type`, of a batch's records. */
 export type CompressionType = 'none' | 'gzip' | 'snappy' | 'lz4' | 'zstd'
 

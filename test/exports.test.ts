@@ -97,6 +97,7 @@ const FACES: Readonly<Record<string, Face>> = {
       'GroupState',
       'HandlerContext',
       'HeaderValue',
+      'IsolationLevel',
       'KeyOf',
       'KeyType',
       'LockHolder',

@@ -359,6 +359,7 @@ test('fetch needs a partition and an offset and has defaults for the rest', () =
     maxWaitMs: 0,
     signal: undefined,
     onCorrupt: 'throw',
+    isolationLevel: 'read_committed',
   })
   refuses(() => resolveFetchOptions(loose(undefined)), TypeError, 'partition and offset')
   refuses(() => resolveFetchOptions(loose({ offset: 0 })), TypeError, 'partition is undefined')
@@ -390,6 +391,7 @@ test('read starts at the beginning of all partitions and goes on, unless it is t
     maxBytes: 1024 * 1024,
     signal: undefined,
     onCorrupt: 'throw',
+    isolationLevel: 'read_committed',
   })
 })
 

@@ -1,5 +1,5 @@
 /** Reads the partitions of a topic between two places each, a page at a time. */
-import type { RecordBatch } from '../index.ts'
+import type { IsolationLevel, RecordBatch } from '../index.ts'
 import type { RawLog } from './log-directory.ts'
 import type { Position } from './position.ts'
 import { offsetAt } from './position.ts'
@@ -15,6 +15,7 @@ export interface PagesOptions {
   /** Waits for more at the end, and takes in partitions that are added. */
   readonly isFollowing: boolean
   readonly skipCorrupt: boolean
+  readonly isolationLevel: IsolationLevel
   readonly signal: AbortSignal
 }
 
@@ -24,7 +25,7 @@ export async function* recordPages(
   partitionCount: number,
   options: PagesOptions,
 ): AsyncGenerator<readonly RawRecord[]> {
-  const { topic, isFollowing, skipCorrupt, signal } = options
+  const { topic, isFollowing, skipCorrupt, isolationLevel, signal } = options
   const numbers = options.partitions ?? Array.from({ length: partitionCount }, (_, at) => at)
   const spans = await spansOf(log, numbers, options)
   if (spans.size === 0) return
@@ -34,6 +35,7 @@ export async function* recordPages(
     from: new Map([...spans].map(([number, { from }]) => [number, from])),
     ...(isFollowing ? {} : { until: 'end' as const }),
     onCorrupt: skipCorrupt ? 'skip' : 'throw',
+    isolationLevel,
     signal,
   })
   for await (const page of reading.batches()) {
@@ -53,11 +55,12 @@ interface Span {
 async function spansOf(
   log: RawLog,
   numbers: readonly number[],
-  { topic, from, until = { kind: 'end' }, isFollowing }: PagesOptions,
+  { topic, from, until = { kind: 'end' }, isFollowing, isolationLevel }: PagesOptions,
 ): Promise<Map<number, Span>> {
   const spans = new Map<number, Span>()
   for (const number of numbers) {
-    const range = await log.offsets(topic, number)
+    const { earliest, latest, lastStable } = await log.offsets(topic, number)
+    const range = { earliest, latest: isolationLevel === 'read_committed' ? lastStable : latest }
     const span = {
       from: await offsetAt(log, topic, number, range, from),
       until: await offsetAt(log, topic, number, range, until),

@@ -6,7 +6,7 @@ export interface LagInput extends TopicPartition {
   /** Undefined where the group has committed nothing there. */
   readonly committedOffset: number | undefined
   readonly logStartOffset: number
-  /** Where readers stop: the high watermark. */
+  /** Where readers stop: the last stable offset. */
   readonly endOffset: number
   /** Of the record at `firstUnreadOffset`, or the next one that a reader is given; undefined where there is none. */
   readonly firstUnreadTimestamp: number | undefined

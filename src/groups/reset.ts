@@ -4,7 +4,10 @@ import type { OffsetCommit, ResetTo } from './types.ts'
 /** A partition whose committed offset is to be reset. */
 export interface ResetRange extends TopicPartition {
   readonly logStartOffset: number
+  /** Offsets above it are not committed. */
   readonly endOffset: number
+  /** What `'latest'` is: nothing is skipped of a transaction that is not decided yet. */
+  readonly lastStableOffset: number
   /** Where `to` is a timestamp: the first offset whose timestamp is >= it; undefined where there is none, which means the end. */
   readonly offsetForTimestamp?: number | undefined
 }
@@ -24,7 +27,7 @@ export function planReset(to: ResetTo, ranges: readonly ResetRange[]): OffsetCom
 
 function targetOf(to: ResetTo): (range: ResetRange) => number {
   if (to === 'earliest') return (range) => range.logStartOffset
-  if (to === 'latest') return (range) => range.endOffset
+  if (to === 'latest') return (range) => range.lastStableOffset
   if (typeof to === 'object' && to !== null && 'offset' in to) {
     const offset = checkInteger('offset', to.offset, 0)
     return () => offset

@@ -98,7 +98,7 @@ export interface PartitionLag extends TopicPartition {
   /** Undefined where the group has committed nothing there. */
   readonly committedOffset: number | undefined
   readonly logStartOffset: number
-  /** Where readers stop: the high watermark. */
+  /** Where readers stop: the last stable offset. Kafka's tools count up to the high watermark. */
   readonly endOffset: number
   /**
    * Offsets from the committed one (or the log start, where that is later) to the end. Control records and

@@ -73,7 +73,7 @@ export class DeadLetterReplays {
     sum: { replayed: number; passed: number },
   ): Promise<void> {
     const at = { topic: topic.name, partition: log.partition }
-    const end = log.highWatermark
+    const end = log.lastStableOffset
     const committed = (await this.#offsets.committed(group)).find(
       (each) => each.topic === at.topic && each.partition === at.partition,
     )

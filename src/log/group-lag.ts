@@ -18,7 +18,7 @@ export async function lagInputs(
     const topic = topics.find(name)
     const log = topic?.partitions[partition]
     if (topic === undefined || log === undefined) continue
-    const { logStartOffset, highWatermark: endOffset } = log
+    const { logStartOffset, lastStableOffset: endOffset } = log
     const firstUnreadTimestamp =
       committedOffset === undefined
         ? undefined
@@ -46,7 +46,7 @@ async function timestampAt(
   offset: number,
   clock: Clock,
 ): Promise<number | undefined> {
-  if (offset >= topic.partition(partition).highWatermark) return undefined
+  if (offset >= topic.partition(partition).lastStableOffset) return undefined
   const options = resolveFetchOptions({ partition, offset, maxRecords: 1, onCorrupt: 'skip' })
   const { records } = await fetch(topic, options, clock)
   return records[0]?.timestamp

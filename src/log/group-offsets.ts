@@ -286,12 +286,13 @@ export class GroupOffsets {
         typeof to === 'object' && to !== null && 'timestamp' in to
           ? await log.offsetForTime(to.timestamp)
           : undefined
-      const { logStartOffset, highWatermark: endOffset } = log
+      const { logStartOffset, lastStableOffset, highWatermark: endOffset } = log
       ranges.push({
         topic: topic.name,
         partition: number,
         logStartOffset,
         endOffset,
+        lastStableOffset,
         offsetForTimestamp,
       })
     }

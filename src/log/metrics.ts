@@ -22,7 +22,7 @@ export interface TopicMetrics {
 }
 
 export interface GroupMetrics extends GroupCounts {
-  /** Offsets from the committed ones to the high watermark, where the group has committed: see `Log.lag`. */
+  /** Offsets from the committed ones to the last stable offset, where the group has committed: see `Log.lag`. */
   readonly lagRecords: number
 }
 
@@ -87,5 +87,5 @@ function lagRecords(
 ): number {
   const log = topics.get(topic)?.partitions[partition]
   if (log === undefined) return 0
-  return Math.max(0, log.highWatermark - firstUnreadOffset(offset, log.logStartOffset))
+  return Math.max(0, log.lastStableOffset - firstUnreadOffset(offset, log.logStartOffset))
 }

@@ -1,4 +1,4 @@
-import type { Assignor, Durability, TopicPartition } from '../types.ts'
+import type { Assignor, Durability, IsolationLevel, TopicPartition } from '../types.ts'
 import {
   checkBoolean,
   checkChoice,
@@ -12,7 +12,7 @@ import {
   wrongValue,
 } from '../util/check.ts'
 import type { OnCorrupt } from './shared.ts'
-import { DURABILITIES, ON_CORRUPT } from './shared.ts'
+import { DURABILITIES, ISOLATION_DEFAULT, ISOLATION_LEVELS, ON_CORRUPT } from './shared.ts'
 
 const MIB = 1024 * 1024
 const DEFAULT_DRAIN_MS = 30_000
@@ -57,6 +57,8 @@ export interface ConsumerOptions<N extends string = string> {
   readonly readAheadBytes?: number
   /** At batches that are damaged, or whose codec cannot be read. Default `'throw'`. */
   readonly onCorrupt?: OnCorrupt
+  /** See `IsolationLevel`. Default `'read_committed'`. */
+  readonly isolationLevel?: IsolationLevel
   /** Ends the consumer: what waits for records rejects with its reason. */
   readonly signal?: AbortSignal | undefined
   /** These are the consumer's own from now on; they are read when it has ended. A `seek` in it decides where. */
@@ -88,6 +90,7 @@ export interface ResolvedConsumerOptions {
   readonly maxBytes: number
   readonly readAheadBytes: number
   readonly onCorrupt: OnCorrupt
+  readonly isolationLevel: IsolationLevel
   readonly signal: AbortSignal | undefined
   readonly onAssigned: PartitionsCallback | undefined
   readonly onRevoked: PartitionsCallback | undefined
@@ -109,6 +112,7 @@ const CONSUMER_OPTIONS: ReadonlySet<string> = new Set<keyof ConsumerOptions>([
   'maxBytes',
   'readAheadBytes',
   'onCorrupt',
+  'isolationLevel',
   'signal',
   'onAssigned',
   'onRevoked',
@@ -142,6 +146,12 @@ export function resolveConsumerOptions(given: ConsumerOptions): ResolvedConsumer
     maxBytes: optionalInteger('maxBytes', given.maxBytes, MIB, 1, MAX_INT32),
     readAheadBytes: optionalInteger('readAheadBytes', given.readAheadBytes, 8 * MIB, 1),
     onCorrupt: checkChoice('onCorrupt', given.onCorrupt, 'throw', ON_CORRUPT),
+    isolationLevel: checkChoice(
+      'isolationLevel',
+      given.isolationLevel,
+      ISOLATION_DEFAULT,
+      ISOLATION_LEVELS,
+    ),
     signal: checkSignal('signal', given.signal),
     onAssigned: callback('onAssigned', given.onAssigned),
     onRevoked: callback('onRevoked', given.onRevoked),

@@ -1,3 +1,4 @@
+import type { IsolationLevel } from '../types.ts'
 import {
   checkChoice,
   checkInteger,
@@ -8,7 +9,7 @@ import {
   wrongType,
 } from '../util/check.ts'
 import type { OnCorrupt } from './shared.ts'
-import { ON_CORRUPT, partitionNumber } from './shared.ts'
+import { ISOLATION_DEFAULT, ISOLATION_LEVELS, ON_CORRUPT, partitionNumber } from './shared.ts'
 
 const MIB = 1024 * 1024
 
@@ -32,6 +33,8 @@ export interface FetchOptions {
   readonly signal?: AbortSignal | undefined
   /** At batches that are damaged, or whose codec cannot be read. Default `'throw'`. */
   readonly onCorrupt?: OnCorrupt
+  /** See `IsolationLevel`. Default `'read_committed'`. */
+  readonly isolationLevel?: IsolationLevel
 }
 
 export interface ResolvedFetchOptions extends Required<Omit<FetchOptions, 'signal'>> {
@@ -47,6 +50,7 @@ const FETCH_OPTIONS: ReadonlySet<string> = new Set<keyof FetchOptions>([
   'maxWaitMs',
   'signal',
   'onCorrupt',
+  'isolationLevel',
 ])
 
 /** Checks the options of `fetch`; `partition` and `offset` must be there. */
@@ -64,6 +68,12 @@ export function resolveFetchOptions(given: FetchOptions): ResolvedFetchOptions {
     maxWaitMs: optionalInteger('maxWaitMs', given.maxWaitMs, 0, 0),
     signal: checkSignal('signal', given.signal),
     onCorrupt: checkChoice('onCorrupt', given.onCorrupt, 'throw', ON_CORRUPT),
+    isolationLevel: checkChoice(
+      'isolationLevel',
+      given.isolationLevel,
+      ISOLATION_DEFAULT,
+      ISOLATION_LEVELS,
+    ),
   }
 }
 

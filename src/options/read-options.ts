@@ -1,3 +1,4 @@
+import type { IsolationLevel } from '../types.ts'
 import {
   checkChoice,
   checkInteger,
@@ -10,7 +11,7 @@ import {
   wrongValue,
 } from '../util/check.ts'
 import type { OnCorrupt } from './shared.ts'
-import { ON_CORRUPT, partitionNumber } from './shared.ts'
+import { ISOLATION_DEFAULT, ISOLATION_LEVELS, ON_CORRUPT, partitionNumber } from './shared.ts'
 
 const MIB = 1024 * 1024
 
@@ -41,6 +42,8 @@ export interface ReadOptions {
   readonly signal?: AbortSignal | undefined
   /** At batches that are damaged, or whose codec cannot be read. Default `'throw'`. */
   readonly onCorrupt?: OnCorrupt
+  /** See `IsolationLevel`. Default `'read_committed'`. */
+  readonly isolationLevel?: IsolationLevel
 }
 
 export type ResolvedReadFrom =
@@ -58,6 +61,7 @@ export interface ResolvedReadOptions {
   readonly maxBytes: number
   readonly signal: AbortSignal | undefined
   readonly onCorrupt: OnCorrupt
+  readonly isolationLevel: IsolationLevel
 }
 
 const READ_OPTIONS: ReadonlySet<string> = new Set<keyof ReadOptions>([
@@ -68,6 +72,7 @@ const READ_OPTIONS: ReadonlySet<string> = new Set<keyof ReadOptions>([
   'maxBytes',
   'signal',
   'onCorrupt',
+  'isolationLevel',
 ])
 
 /** Checks the options of `read`. That a topic read whole from an offset has one partition is for the caller to see. */
@@ -92,6 +97,12 @@ export function resolveReadOptions(given: ReadOptions = {}): ResolvedReadOptions
     maxBytes: optionalInteger('maxBytes', given.maxBytes, MIB, 1, MAX_INT32),
     signal: checkSignal('signal', given.signal),
     onCorrupt: checkChoice('onCorrupt', given.onCorrupt, 'throw', ON_CORRUPT),
+    isolationLevel: checkChoice(
+      'isolationLevel',
+      given.isolationLevel,
+      ISOLATION_DEFAULT,
+      ISOLATION_LEVELS,
+    ),
   }
 }
 

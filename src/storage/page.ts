@@ -36,6 +36,8 @@ export interface PageRequest {
   readonly onCorrupt: OnCorrupt
   /** Not just the first 500 batches, where the bytes are counted on. */
   readonly allBatches?: boolean
+  /** For who decodes the page: what aborted transactions have written is given, too. */
+  readonly withAborted?: boolean
 }
 
 /** Nothing was found up to this offset. */

@@ -79,6 +79,7 @@ export class PartitionLog implements AppendTarget, ReadPartition {
     this.#config = config
     this.#segments = recovered.segments
     this.#producers = new PartitionProducers(this.name, directory, environment, recovered.producers)
+    for (const each of recovered.aborted) this.visible.addAborted(each)
     this.#logStartOffset = recovered.logStartOffset
     this.#tail = new Tail(environment.cache, environment.chunks)
     this.#reader = new PageReader(this.name, this.#segments, this.#tail, environment)
@@ -278,8 +279,8 @@ export class PartitionLog implements AppendTarget, ReadPartition {
     const hasGrown = await this.#follower.poll()
     const start = Math.max(logStartOffset, this.#segments.first.baseOffset)
     const moved = start > this.#logStartOffset
-    if (moved) this.#logStartOffset = start
-    if (moved || hasGrown) this.onChange?.()
+    if (hasGrown && !moved) this.onChange?.()
+    this.moveLogStart(start)
     return moved || hasGrown
   }
 
@@ -313,6 +314,7 @@ export class PartitionLog implements AppendTarget, ReadPartition {
   moveLogStart(offset: number): void {
     if (offset <= this.#logStartOffset) return
     this.#logStartOffset = offset
+    this.visible.forgetBelow(offset)
     this.onChange?.()
   }
 

@@ -1,10 +1,12 @@
 import path from 'node:path'
-import type { ControlRecord } from '../codec/batch.ts'
-import { readBatchHeader, readControlRecord } from '../codec/batch.ts'
-import { BatchFormatError } from '../codec/batch-format-error.ts'
+import { readBatchHeader } from '../codec/batch.ts'
 import { CorruptLogError } from '../errors.ts'
 import type { AbortedTransaction } from './aborted-index.ts'
-import { AbortedIndex, encodeAbortedTransactions } from './aborted-index.ts'
+import {
+  AbortedIndex,
+  decodeAbortedTransactions,
+  encodeAbortedTransactions,
+} from './aborted-index.ts'
 import { readFileIfThere, replaceUnsynced } from './checkpoint.ts'
 import type { StorageEnvironment } from './environment.ts'
 import { segmentFileName } from './file-names.ts'
@@ -12,7 +14,9 @@ import type { PartitionListing } from './partition-directory.ts'
 import { ProducerStates } from './producer-state.ts'
 import type { RecoverySteps } from './recovery-steps.ts'
 import type { Segment } from './segment.ts'
+import { SegmentGoneError } from './segment-gone.ts'
 import type { SegmentList } from './segment-list.ts'
+import { controlRecordAt, walkAborted } from './transaction-walk.ts'
 
 /** The producer state of a partition, from its newest good snapshot and the batches behind that; and with it the aborted transactions. */
 export class RecoveredProducers {
@@ -23,6 +27,8 @@ export class RecoveredProducers {
   #offset = 0
   #aborted: AbortedTransaction[] = []
   #abortedFrom = 0
+  /** What the `.txnindex` of each segment is known to hold; undefined: it is damaged. */
+  readonly #stored = new Map<Segment, AbortedTransaction[] | undefined>()
 
   constructor(environment: StorageEnvironment, directory: string, steps: RecoverySteps) {
     this.#environment = environment
@@ -37,14 +43,13 @@ export class RecoveredProducers {
 
   /** Loads the newest snapshot, at most as of `limit`, that the data can go on from; a damaged one gives way to the one before it. */
   async load(listing: PartitionListing, segments: SegmentList, limit: number): Promise<void> {
+    if (this.#stored.size === 0) await this.#readStored(listing, segments)
     const start = segments.first.baseOffset
     this.#offset = start
     this.states.clear()
     for (const offset of listing.snapshots.toReversed()) {
       if (offset > limit || offset < start) continue
-      const segment = segments.find(offset)
-      const mayHaveAborted = listing.indexes.txnindex.has(segment.baseOffset)
-      if (mayHaveAborted && !(await this.#canGoOnFrom(segment, offset))) continue
+      if (!this.#canGoOnFrom(segments.find(offset), offset)) continue
       if (await this.#loadSnapshot(offset)) return
     }
   }
@@ -66,9 +71,8 @@ export class RecoveredProducers {
   }
 
   /** Behind a snapshot from the middle of a segment, the aborted transactions of its first part are known from their file alone. */
-  async #canGoOnFrom(segment: Segment, offset: number): Promise<boolean> {
-    if (segment.baseOffset >= offset) return true
-    return (await this.#readAborted(segment)) !== undefined
+  #canGoOnFrom(segment: Segment, offset: number): boolean {
+    return segment.baseOffset >= offset || this.#stored.get(segment) !== undefined
   }
 
   /** A segment is walked from now on. */
@@ -81,6 +85,7 @@ export class RecoveredProducers {
   count(buffer: Buffer, at: number): void {
     const header = readBatchHeader(buffer, at)
     if (header.producerId < 0 || header.baseOffset < this.#offset) return
+    // Below the recovery point no CRC vouches for a marker.
     const marker = header.isControl ? controlRecordAt(buffer, at) : undefined
     const aborted = this.states.update(header, marker)
     if (aborted !== undefined) this.#aborted.push(aborted)
@@ -89,13 +94,44 @@ export class RecoveredProducers {
 
   /** The segment has been walked: its `.txnindex` gets what the walk found, behind what was known from before it. */
   async end(segment: Segment): Promise<void> {
-    const stored = await this.#readAborted(segment)
+    const stored = this.#stored.get(segment)
     const known = stored?.filter((each) => each.lastOffset < this.#abortedFrom) ?? []
-    const all = [...known, ...this.#aborted]
-    if (stored !== undefined && areEqual(stored, all)) return
+    await this.#become(segment, [...known, ...this.#aborted])
+  }
+
+  /**
+   * All aborted transactions whose markers are there, in the order of the log. Where a file of them is damaged, they are taken from the batches, of
+   * all segments: who hides what was aborted must know all of it.
+   */
+  async aborted(segments: SegmentList): Promise<AbortedTransaction[]> {
+    const isDamaged = segments.all.some((segment) => this.#stored.get(segment) === undefined)
+    if (isDamaged) {
+      for (const [segment, found] of await walkAborted(segments.all)) {
+        await this.#become(segment, found)
+      }
+    }
+    return segments.all.flatMap((segment) => this.#stored.get(segment) ?? [])
+  }
+
+  /** Who only reads knows it, and writes nothing. */
+  async #become(segment: Segment, all: AbortedTransaction[]): Promise<void> {
+    const stored = this.#stored.get(segment)
+    this.#stored.set(segment, all)
+    if (this.#environment.readOnly || (stored !== undefined && areEqual(stored, all))) return
     const index = this.#abortedIndexOf(segment)
     this.#steps.report.rebuilt.push(index.path)
     await this.#steps.attempt(index.path, () => index.replace(all))
+  }
+
+  /**
+   * Before any data is read: beside a writer, which compacts, what is known of aborted transactions is then never newer than the data. A file that
+   * was there and is not any more has been replaced: the look is made again.
+   */
+  async #readStored({ indexes }: PartitionListing, segments: SegmentList): Promise<void> {
+    for (const segment of segments.all) {
+      const isThere = indexes.txnindex.has(segment.baseOffset) || segment.suffix !== ''
+      this.#stored.set(segment, isThere ? await this.#readAborted(segment) : [])
+    }
   }
 
   /** Writes the state as of an offset; answers whether it could. As of offset 0 there is none, and Kafka writes no file. The name is the caller's to sync. */
@@ -121,8 +157,14 @@ export class RecoveredProducers {
 
   /** Undefined where the file is damaged. */
   async #readAborted(segment: Segment): Promise<AbortedTransaction[] | undefined> {
+    const file = segment.pathOf('txnindex')
+    const bytes = await readFileIfThere(this.#environment.fileSystem, file)
+    if (bytes === undefined) {
+      if (this.#environment.readOnly && segment.suffix === '') throw new SegmentGoneError(file)
+      return []
+    }
     try {
-      return await this.#abortedIndexOf(segment).read()
+      return decodeAbortedTransactions(bytes, file)
     } catch (error) {
       if (error instanceof CorruptLogError) return undefined
       throw error
@@ -135,16 +177,6 @@ export class RecoveredProducers {
 
   #snapshotName(offset: number): string {
     return path.join(this.#directory, segmentFileName(offset, 'snapshot'))
-  }
-}
-
-/** Below the recovery point no CRC vouches for a marker: one that cannot be read is none. */
-function controlRecordAt(buffer: Buffer, at: number): ControlRecord | undefined {
-  try {
-    return readControlRecord(buffer, at)
-  } catch (error) {
-    if (error instanceof BatchFormatError || error instanceof RangeError) return undefined
-    throw error
   }
 }
 

@@ -9,6 +9,7 @@
 import path from 'node:path'
 import { lastOffsetAt } from '../codec/batch.ts'
 import type { CutTail, DamagedRegion } from '../types.ts'
+import type { AbortedTransaction } from './aborted-index.ts'
 import { look } from './directory-look.ts'
 import type { StorageEnvironment } from './environment.ts'
 import { regionFileName } from './file-names.ts'
@@ -54,6 +55,10 @@ export interface RecoveredPartition extends OffsetsAtOpen {
   readonly segments: SegmentList
   readonly logStartOffset: number
   readonly producers: ProducerStates
+  /** All batches of producers below are in `producers`. */
+  readonly producersOffset: number
+  /** Aborted transactions that end at or above the log start, in the order of the log. */
+  readonly aborted: readonly AbortedTransaction[]
   readonly epochs: PartitionEpochs
   /** What a full disk kept from being done; each is tried again before the next append. */
   readonly repairs: Repair[]
@@ -110,6 +115,7 @@ class Recovery {
     const openedAt = isTrusted ? await this.#openTrusted(segments) : undefined
     const end = openedAt ?? (await this.#recover(listing, segments))
     await this.#rebuildMissingIndexes(listing, segments)
+    const aborted = await this.#producers.aborted(segments)
     const logStartOffset = Math.max(this.#request.logStartOffset, segments.first.baseOffset)
     segments.active.startIndexing(indexIntervalBytes)
     // The end may have been lost with what was deleted: offsets below the log start are not given again.
@@ -122,6 +128,8 @@ class Recovery {
       logEndOffset,
       syncedOffset: this.#isDurable ? logEndOffset : Math.min(end, recoveryPoint),
       producers: this.#producers.states,
+      producersOffset: this.#producers.offset,
+      aborted: aborted.filter(({ lastOffset }) => lastOffset >= logStartOffset),
       epochs: await this.#epochs.finish(range),
       repairs: this.#steps.repairs,
       failure: this.#steps.failure,
@@ -224,7 +232,7 @@ class Recovery {
       }
       this.#producers.begin()
       await scanBatches(segment.file, range, (buffer, at) => this.#producers.count(buffer, at))
-      if (!this.#environment.readOnly) await this.#producers.end(segment)
+      await this.#producers.end(segment)
     }
   }
 

@@ -15,6 +15,7 @@ export class VisibleTransactions {
 
   /** Where the earliest transaction that is not decided begins; undefined where there is none. */
   get firstUnstableOffset(): number | undefined {
+    if (this.#undecided.size === 0) return undefined
     for (const firstOffset of this.#undecided.values()) return firstOffset
     return undefined
   }

@@ -1,5 +1,6 @@
 import type { ResolvedFetchOptions } from '../options.ts'
 import type { PartitionLog } from '../storage/partition-log.ts'
+import { readEnd } from '../storage/read-end.ts'
 import type { Clock, Timer } from '../types.ts'
 import { turnIsLong } from '../util/turn.ts'
 import type { RecordPage } from './page-decoder.ts'
@@ -98,7 +99,7 @@ class FetchWait<T> {
     const gone = goneError(this.#topic)
     if (gone !== undefined) throw gone
     if (this.#position < this.#log.logStartOffset) throw outOfRange(this.#log, this.#position)
-    const end = this.#log.highWatermark
+    const end = readEnd(this.#log, this.#options.isolationLevel)
     if (this.#position >= end) return undefined
     if (this.#counter === undefined || this.#isExpired) return this.#read(end)
     return this.#readIfEnough(this.#counter, end)
@@ -110,11 +111,17 @@ class FetchWait<T> {
   }
 
   #read(end: number): RecordPage | Promise<RecordPage> {
-    const { maxBytes, maxRecords, onCorrupt } = this.#options
-    // What was counted is given in one piece.
-    const allBatches = this.#counter !== undefined
-    const request = { offset: this.#position, end, maxBytes, maxRecords, onCorrupt, allBatches }
-    return readRecords(this.#topic, this.#log, request)
+    const { maxBytes, maxRecords, onCorrupt, isolationLevel } = this.#options
+    return readRecords(this.#topic, this.#log, {
+      offset: this.#position,
+      end,
+      maxBytes,
+      maxRecords,
+      onCorrupt,
+      // What was counted is given in one piece.
+      allBatches: this.#counter !== undefined,
+      withAborted: isolationLevel === 'read_uncommitted',
+    })
   }
 
   async #finish(reading: Promise<RecordPage | undefined>): Promise<void> {

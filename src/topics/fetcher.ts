@@ -1,5 +1,6 @@
 import type { ResolvedFetchOptions } from '../options.ts'
 import type { PartitionLog } from '../storage/partition-log.ts'
+import { readEnd } from '../storage/read-end.ts'
 import type { Clock, LogRecord } from '../types.ts'
 import { turnIsLong } from '../util/turn.ts'
 import type { WaitRequest } from './fetch-wait.ts'
@@ -20,10 +21,12 @@ export interface FetchResult<K = string, V = unknown> {
   readonly logEndOffset: number
   /** Where readers stop. */
   readonly highWatermark: number
+  /** Where read-committed readers stop. */
+  readonly lastStableOffset: number
 }
 
 /**
- * A page of records, up to the high watermark. It is empty only where no record follows below that, after `maxWaitMs`.
+ * A page of records, up to where readers of the isolation level stop. It is empty only where no record follows below that, after `maxWaitMs`.
  * Rejects with `OffsetOutOfRangeError` for an offset below the log start or past the log end, with what `readRecords`
  * throws, and with the signal's reason.
  */
@@ -50,13 +53,21 @@ export function fetch<K = string, V = unknown>(
 
 function fetchPage<T>(request: WaitRequest<T>, clock: Clock): Promise<T> {
   const { topic, log, options, toResult } = request
-  const { offset, maxBytes, maxRecords, minBytes, maxWaitMs, onCorrupt } = options
-  const end = log.highWatermark
+  const { offset, maxBytes, maxRecords, minBytes, maxWaitMs, onCorrupt, isolationLevel } = options
+  const end = readEnd(log, isolationLevel)
   const mayWait = maxWaitMs > 0 && minBytes > 0
   // Waiting begins with a look, too.
   if (mayWait && (minBytes > 1 || offset >= end)) return waitForRecords(request, clock)
   if (offset >= end) return answer(toResult({ records: [], nextOffset: offset }))
-  const page = readRecords(topic, log, { offset, end, maxBytes, maxRecords, onCorrupt })
+  const withAborted = isolationLevel === 'read_uncommitted'
+  const page = readRecords(topic, log, {
+    offset,
+    end,
+    maxBytes,
+    maxRecords,
+    onCorrupt,
+    withAborted,
+  })
   if (page instanceof Promise) return page.then((read) => answerOrWait(request, read, clock))
   return answerOrWait(request, page, clock)
 }
@@ -79,6 +90,7 @@ function resultOf<K, V>(topic: Topic, log: PartitionLog, page: RecordPage): Fetc
     logStartOffset: log.logStartOffset,
     logEndOffset: log.logEndOffset,
     highWatermark: log.highWatermark,
+    lastStableOffset: log.lastStableOffset,
   }
 }
 

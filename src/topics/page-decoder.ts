@@ -3,7 +3,7 @@ import { BATCH_HEADER_BYTES, readBatchHeader } from '../codec/batch.ts'
 import { BatchFormatError, decodeRecordRun, decodeRecords } from '../codec/batch-decoder.ts'
 import { CODEC_NONE } from '../codec/codec-names.ts'
 import type { RecordTable } from '../codec/record-table.ts'
-import { CorruptLogError, LogError } from '../errors.ts'
+import { CorruptLogError, LogError, OffsetOutOfRangeError } from '../errors.ts'
 import { PIECE_BYTES } from '../storage/known-batches.ts'
 import type { Page, PageRequest, RecordRun } from '../storage/page.ts'
 import { LOOKUP_RECORDS } from '../storage/page-reader.ts'
@@ -43,7 +43,7 @@ export class PageDecoder implements ReadPage {
   /** The batch at hand, as it is decompressed elsewhere. */
   #inflating: Promise<Buffer> | undefined
   /** The next batch, where it is decompressed already, or is being: see `#inflateNext`. */
-  #next: Buffer | Promise<Buffer> | undefined
+  #next: { readonly at: number; readonly records: Buffer | Promise<Buffer> } | undefined
   #inflatedBytes = 0
 
   constructor(topic: Topic, log: PartitionLog, page: Page, request: PageRequest) {
@@ -73,12 +73,10 @@ export class PageDecoder implements ReadPage {
   advance(): boolean {
     const page = this.#page
     while (this.#at < page.end && this.records.length < this.#request.maxRecords) {
-      if (page.run !== undefined) {
-        this.#decodeRun(page.run)
-        break
-      }
-      const header = readBatchHeader(page.buffer, this.#at)
-      if (header.isControl) this.#pass(header)
+      const { run } = page
+      const header = run?.table.header ?? readBatchHeader(page.buffer, this.#at)
+      if (this.#passes(header)) continue
+      if (run !== undefined) this.#decodeRun(run)
       else if (header.codec !== CODEC_NONE && header.count > 0) {
         if (!this.#inflateNow(header)) return false
       } else {
@@ -107,6 +105,29 @@ export class PageDecoder implements ReadPage {
     this.#decodeInflated(header, records)
   }
 
+  /** It is a batch that gives no records to this reader. */
+  #passes(header: BatchHeader): boolean {
+    if (header.isControl || this.#isAborted(header)) this.#pass(header)
+    else if (this.#isGone(header)) this.#at = this.#page.end
+    else return false
+    return true
+  }
+
+  /** What it holds is of an aborted transaction, and not for this reader. */
+  #isAborted({ isTransactional, producerId, baseOffset }: BatchHeader): boolean {
+    if (!isTransactional || this.#request.withAborted === true) return false
+    return this.#log.visible.isAborted(producerId, baseOffset)
+  }
+
+  /** The log start has passed it while the page was read: it is not known any more whether its transaction was aborted. */
+  #isGone({ isTransactional, lastOffset }: BatchHeader): boolean {
+    if (!isTransactional || this.#request.withAborted === true) return false
+    const { name, logStartOffset, logEndOffset } = this.#log
+    if (lastOffset >= logStartOffset) return false
+    if (this.records.length > 0) return true
+    throw new OffsetOutOfRangeError(name, this.#request.offset, logStartOffset, logEndOffset)
+  }
+
   /** False where it takes long, or this turn has. */
   #inflateNow(header: BatchHeader): boolean {
     if (this.#inflating !== undefined || turnIsLong()) return false
@@ -130,7 +151,7 @@ export class PageDecoder implements ReadPage {
   #inflate(): Buffer | Promise<Buffer> {
     const next = this.#next
     this.#next = undefined
-    return next ?? this.#log.known.inflate(this.#page, this.#at)
+    return next?.at === this.#at ? next.records : this.#log.known.inflate(this.#page, this.#at)
   }
 
   #decodeInflated(header: BatchHeader, records: Buffer): void {
@@ -157,11 +178,13 @@ export class PageDecoder implements ReadPage {
     const isLastByCount = this.records.length + count >= maxRecords
     if (at >= page.end || isLastByBytes || isLastByCount) return
     const next = readBatchHeader(page.buffer, at)
-    if (next.isControl || next.codec === CODEC_NONE || next.count === 0) return
+    if (next.isControl || this.#isAborted(next) || next.codec === CODEC_NONE || next.count === 0)
+      return
     try {
-      this.#next = this.#log.known.inflate(page, at)
+      const records = this.#log.known.inflate(page, at)
+      this.#next = { at, records }
       // It may never be come to.
-      if (this.#next instanceof Promise) this.#next.catch(() => {})
+      if (records instanceof Promise) records.catch(() => {})
     } catch {
       // Who comes to it is told.
     }

@@ -1,6 +1,7 @@
 import { OffsetOutOfRangeError } from '../errors.ts'
 import type { ResolvedReadOptions } from '../options.ts'
 import type { PartitionLog } from '../storage/partition-log.ts'
+import { readEnd } from '../storage/read-end.ts'
 import type { LogRecord } from '../types.ts'
 import { nextTurn, turnIsLong } from '../util/turn.ts'
 import type { RecordPage } from './page-decoder.ts'
@@ -117,7 +118,7 @@ export class TopicReader<K, V> {
     const { partitions } = this.#options
     for (const partition of partitions ?? this.#topic.partitions.keys()) {
       const log = this.#topic.partition(partition)
-      const end = log.highWatermark
+      const end = this.#endOf(log)
       const position = this.#firstPosition(log)
       if (position < log.logStartOffset || position > log.logEndOffset) {
         return outOfRange(log, position)
@@ -137,9 +138,16 @@ export class TopicReader<K, V> {
         return this.#cursors.length === 0 ? from.offset : log.logStartOffset
       case 'offsets':
         return from.offsets.get(log.partition) ?? log.logStartOffset
+      case 'latest':
+        return this.#endOf(log)
       default:
+        // Where no record is of that time or later; what is there and not stable is from before it.
         return log.highWatermark
     }
+  }
+
+  #endOf(log: PartitionLog): number {
+    return readEnd(log, this.#options.isolationLevel)
   }
 
   async #findTime(timestamp: number): Promise<void> {
@@ -165,14 +173,14 @@ export class TopicReader<K, V> {
   }
 
   #awakeCursor(): Cursor | undefined {
-    return this.#awake !== undefined && hasMore(this.#awake) ? this.#awake : undefined
+    return this.#awake !== undefined && this.#hasMore(this.#awake) ? this.#awake : undefined
   }
 
   #searchFrom(turn: number): Cursor | undefined {
     const cursors = this.#cursors
     for (let step = 0; step < cursors.length; step += 1) {
       const cursor = cursors[(turn + step) % cursors.length] as Cursor
-      if (hasMore(cursor)) return cursor
+      if (this.#hasMore(cursor)) return cursor
     }
     this.#quietAt = this.#topic.changes
     this.#awake = undefined
@@ -198,13 +206,14 @@ export class TopicReader<K, V> {
   async #read(cursor: Cursor): Promise<RecordBatch<K, V> | undefined> {
     const { log } = cursor
     cursor.position = Math.max(cursor.position, log.logStartOffset)
-    const { maxBytes, onCorrupt } = this.#options
+    const { maxBytes, onCorrupt, isolationLevel } = this.#options
     const request = {
       offset: cursor.position,
-      end: cursor.end ?? log.highWatermark,
+      end: cursor.end ?? this.#endOf(log),
       maxBytes,
       maxRecords: Number.POSITIVE_INFINITY,
       onCorrupt,
+      withAborted: isolationLevel === 'read_uncommitted',
     }
     if (request.offset >= request.end) return undefined
     let page: RecordPage
@@ -256,13 +265,14 @@ export class TopicReader<K, V> {
     if (this.#topic.gone !== undefined || this.#hasNewPartitions()) return true
     // With two of them the reading looks at all.
     if (this.#awakeCursor() !== undefined) return true
-    if (this.#quietAt + 1 !== this.#topic.changes) return this.#cursors.some(hasMore)
+    if (this.#quietAt + 1 !== this.#topic.changes)
+      return this.#cursors.some((each) => this.#hasMore(each))
     this.#quietAt += 1
     this.#awake = changed && this.#cursorOf.get(changed)
     return this.#awakeCursor() !== undefined
   }
-}
 
-function hasMore({ log, position, end }: Cursor): boolean {
-  return position < (end ?? log.highWatermark)
+  #hasMore({ log, position, end }: Cursor): boolean {
+    return position < (end ?? this.#endOf(log))
+  }
 }

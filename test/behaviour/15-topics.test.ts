@@ -448,7 +448,7 @@ suite('deleting a topic', () => {
       await log.deleteTopic('t')
       await log.createTopic('t', { value: 'string', partitions: 2 })
       assert.notEqual((await log.describeTopic('t')).topicId, topicId)
-      assert.deepEqual(await log.offsets('t', 0), { earliest: 0, latest: 0 })
+      assert.deepEqual(await log.offsets('t', 0), { earliest: 0, latest: 0, lastStable: 0 })
       const { offset } = await log.produce('t', { value: 'new', partition: 0 })
       assert.equal(offset, 0)
       const again = await place.reopen(log, {})

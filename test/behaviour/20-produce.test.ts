@@ -147,12 +147,12 @@ suite('what readers see', () => {
       assert.equal((await log.produce('t', { value: 'early' }, { durability: 'os' })).offset, 0)
       const page = await log.fetch('t', { partition: 0, offset: 0 })
       assert.deepEqual([page.records.length, page.highWatermark, page.logEndOffset], [0, 0, 1])
-      assert.deepEqual(await log.offsets('t', 0), { earliest: 0, latest: 0 })
+      assert.deepEqual(await log.offsets('t', 0), { earliest: 0, latest: 0, lastStable: 0 })
       for await (const _ of log.read('t', { until: 'end' })) assert.fail('a reader saw it')
       assert.equal(await log.offsetForTimestamp('t', { partition: 0, timestamp: 0 }), undefined)
       await place.clock.advance(1000)
       assert.deepEqual(await valuesIn(log), ['early'])
-      assert.deepEqual(await log.offsets('t', 0), { earliest: 0, latest: 1 })
+      assert.deepEqual(await log.offsets('t', 0), { earliest: 0, latest: 1, lastStable: 1 })
     },
   )
 
@@ -353,7 +353,7 @@ suite('the records of one call', () => {
     ]) {
       await assert.rejects(produceAnything(log, [good, bad]))
     }
-    assert.deepEqual(await log.offsets('t', 0), { earliest: 0, latest: 0 })
+    assert.deepEqual(await log.offsets('t', 0), { earliest: 0, latest: 0, lastStable: 0 })
     assert.equal((await log.produce('t', good)).offset, 0)
   })
 
@@ -413,8 +413,8 @@ suite('the records of one call', () => {
         assert.ok(error.failed[0]?.error instanceof MessageTooLargeError)
         return true
       })
-      assert.deepEqual(await log.offsets('t', 1), { earliest: 0, latest: 0 })
-      assert.deepEqual(await log.offsets('t', 2), { earliest: 0, latest: 1 })
+      assert.deepEqual(await log.offsets('t', 1), { earliest: 0, latest: 0, lastStable: 0 })
+      assert.deepEqual(await log.offsets('t', 2), { earliest: 0, latest: 1, lastStable: 1 })
     },
   )
 })
@@ -648,7 +648,7 @@ suite('back-pressure', () => {
     await assert.rejects(log.produce('t', [{ value: Buffer.from('a') }], { signal }), {
       name: 'AbortError',
     })
-    assert.deepEqual(await log.offsets('t', 0), { earliest: 0, latest: 0 })
+    assert.deepEqual(await log.offsets('t', 0), { earliest: 0, latest: 0, lastStable: 0 })
   })
 
   onDiskAndInMemory('is what an abort signal takes a call back from', async (place) => {
@@ -795,7 +795,7 @@ suite('a schema', () => {
         assert.match(error.message, /no text/)
         return true
       })
-      assert.deepEqual(await log.offsets('t', 0), { earliest: 0, latest: 0 })
+      assert.deepEqual(await log.offsets('t', 0), { earliest: 0, latest: 0, lastStable: 0 })
     },
   )
 
@@ -805,7 +805,7 @@ suite('a schema', () => {
     const log = await place.open({ topics: { t: { value: kept }, u: { value: broken } } })
     await assert.rejects(log.produce('t', { value: 1 }), TypeError)
     await assert.rejects(log.produce('u', { value: 1 }), TypeError)
-    assert.deepEqual(await log.offsets('t', 0), { earliest: 0, latest: 0 })
+    assert.deepEqual(await log.offsets('t', 0), { earliest: 0, latest: 0, lastStable: 0 })
   })
 
   onDiskAndInMemory('is not asked when a value is read', async (place) => {

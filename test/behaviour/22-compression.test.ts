@@ -375,7 +375,7 @@ suite('while batches are compressed elsewhere', () => {
     gzip.held[1]?.release()
     for (let turn = 0; turn < 10; turn += 1) await nextTurn()
     assert.deepEqual(acknowledged, [])
-    assert.deepEqual(await log.offsets('t', 0), { earliest: 0, latest: 0 })
+    assert.deepEqual(await log.offsets('t', 0), { earliest: 0, latest: 0, lastStable: 0 })
     gzip.held[0]?.release()
     await Promise.all(calls)
     assert.deepEqual(acknowledged, [0, 1, 2, 3, 4])

@@ -42,7 +42,11 @@ for (const [compression, name] of missing) {
       await log.alterTopic('t', { compression })
       await assert.rejects(log.produce('t', { value: 'a' }), isRefused)
       for (const partition of [0, 1]) {
-        assert.deepEqual(await log.offsets('t', partition), { earliest: 0, latest: 0 })
+        assert.deepEqual(await log.offsets('t', partition), {
+          earliest: 0,
+          latest: 0,
+          lastStable: 0,
+        })
       }
       const given = { value: 'c', partition: 0 }
       assert.equal((await log.produce('t', given, { compression: 'gzip' })).offset, 0)

@@ -52,6 +52,7 @@ suite('a fetch', () => {
         logStartOffset: 0,
         logEndOffset: 1,
         highWatermark: 1,
+        lastStableOffset: 1,
       })
       assert.deepEqual(
         records.map((record) => ({ ...record })),
@@ -463,9 +464,9 @@ suite('an offset by time', () => {
 
   onDiskAndInMemory('of the beginning and the end is earliest and latest', async (place) => {
     const log = await filled(place, 5)
-    assert.deepEqual(await log.offsets('t', 0), { earliest: 0, latest: 5 })
+    assert.deepEqual(await log.offsets('t', 0), { earliest: 0, latest: 5, lastStable: 5 })
     await log.deleteRecords('t', { partition: 0, before: 2 })
-    assert.deepEqual(await log.offsets('t', 0), { earliest: 2, latest: 5 })
+    assert.deepEqual(await log.offsets('t', 0), { earliest: 2, latest: 5, lastStable: 5 })
   })
 
   onDiskAndInMemory('with misuse rejects', async (place) => {
@@ -493,7 +494,7 @@ suite('deleteRecords', () => {
       logStartOffset: 3,
     })
     const again = (await place.reopen(log, {})) as Log
-    assert.deepEqual(await again.offsets('t', 0), { earliest: 3, latest: 5 })
+    assert.deepEqual(await again.offsets('t', 0), { earliest: 3, latest: 5, lastStable: 5 })
     assert.deepEqual(valuesOf(await again.fetch('t', { partition: 0, offset: 3 })), [3, 4])
     assert.deepEqual(await again.deleteRecords('t', { partition: 0, before: 1 }), {
       logStartOffset: 3,
@@ -508,6 +509,6 @@ suite('deleteRecords', () => {
       start: 0,
       end: 2,
     })
-    assert.deepEqual(await log.offsets('t', 0), { earliest: 0, latest: 2 })
+    assert.deepEqual(await log.offsets('t', 0), { earliest: 0, latest: 2, lastStable: 2 })
   })
 })

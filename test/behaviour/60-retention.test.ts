@@ -245,7 +245,7 @@ for (const { name, make } of PLACES) {
       assert.equal(logs[0], '00000000000000000002.log')
       await log.deleteRecords('events', { partition: 0, before: 7 })
       assert.deepEqual(await valuesOf(log, 'events'), ['seven', 'eight'])
-      assert.deepEqual(await log.offsets('events', 0), { earliest: 7, latest: 9 })
+      assert.deepEqual(await log.offsets('events', 0), { earliest: 7, latest: 9, lastStable: 9 })
     })
 
     test('up to the high watermark empties the partition, and offsets go on', async (t) => {
@@ -338,7 +338,7 @@ for (const { name, make } of PLACES) {
       await log.createTopic('events', { value: 'string' })
       await log.produce('events', { value: 'first of the new' })
       await using again = await openAt(await place.killed(), { clock: given.clock })
-      assert.deepEqual(await again.offsets('events', 0), { earliest: 0, latest: 1 })
+      assert.deepEqual(await again.offsets('events', 0), { earliest: 0, latest: 1, lastStable: 1 })
       assert.deepEqual(await valuesOf(again, 'events'), ['first of the new'])
     })
 

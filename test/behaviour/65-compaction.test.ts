@@ -90,7 +90,7 @@ onDiskAndInMemory(
       { value: 'b', partition: 1 },
     ]
     await assert.rejects(log.produce('users', mixed), refused)
-    assert.deepEqual(await log.offsets('users', 0), { earliest: 0, latest: 0 })
+    assert.deepEqual(await log.offsets('users', 0), { earliest: 0, latest: 0, lastStable: 0 })
     assert.equal((await log.produce('users', { key: '', value: 'a' })).offset, 0)
   },
 )
@@ -125,7 +125,7 @@ onDiskAndInMemory(
     assert.deepEqual([recordsBefore, recordsAfter], [9, 5])
     const counts = { passes: 1, damagedSegments: 0, durationMs: 0 }
     assert.deepEqual(rest, { topic: 'users', partition: 0, ...counts })
-    assert.deepEqual(await log.offsets('users', 0), { earliest: 0, latest: 9 })
+    assert.deepEqual(await log.offsets('users', 0), { earliest: 0, latest: 9, lastStable: 9 })
     const again = (await place.reopen(log)) as Log
     assert.equal(again.recovery.clean, true)
     assert.deepEqual(again.recovery.partitions, [])
@@ -196,7 +196,7 @@ onDiskAndInMemory(
     await place.clock.advance(1)
     await again.compact('users')
     assert.deepEqual(await recordsIn(again), [[2, 'b', '2']])
-    assert.deepEqual(await again.offsets('users', 0), { earliest: 0, latest: 3 })
+    assert.deepEqual(await again.offsets('users', 0), { earliest: 0, latest: 3, lastStable: 3 })
   },
 )
 
@@ -371,8 +371,8 @@ onDiskAndInMemory('retention takes nothing of a topic that is only compacted', a
   }
   await place.clock.advance(10)
   assert.equal(await log.applyRetention(), 4)
-  assert.deepEqual(await log.offsets('kept', 0), { earliest: 0, latest: 4 })
-  assert.deepEqual(await log.offsets('both', 0), { earliest: 4, latest: 4 })
+  assert.deepEqual(await log.offsets('kept', 0), { earliest: 0, latest: 4, lastStable: 4 })
+  assert.deepEqual(await log.offsets('both', 0), { earliest: 4, latest: 4, lastStable: 4 })
   assert.equal((await log.deleteRecords('kept', { partition: 0, before: 2 })).logStartOffset, 2)
 })
 

@@ -246,7 +246,7 @@ describe('a sync that fails', () => {
       await assert.rejects(log.produce('safe', { value: 'unsure' }), STORAGE_FAILED)
       stop()
       await assert.rejects(log.produce('safe', { value: 'x' }), STORAGE_FAILED)
-      assert.deepEqual(await log.offsets('safe', 0), { earliest: 0, latest: 1 })
+      assert.deepEqual(await log.offsets('safe', 0), { earliest: 0, latest: 1, lastStable: 1 })
       assert.deepEqual(await valuesOf(log, 'safe'), ['before'])
       assert.equal(failures.length, 1)
       assert.equal(failures[0]?.topic, 'safe')

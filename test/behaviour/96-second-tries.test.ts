@@ -26,7 +26,7 @@ test('a deletion that the disk refused half-way is finished by the next call', a
   restore()
   await log.deleteTopic('events')
   await log.createTopic('events')
-  assert.deepEqual(await log.offsets('events', 0), { earliest: 0, latest: 0 })
+  assert.deepEqual(await log.offsets('events', 0), { earliest: 0, latest: 0, lastStable: 0 })
   await log.close()
   assert.deepEqual(
     (await fileSystem.readdir('log')).filter((name) => name.startsWith('events')),

@@ -240,7 +240,8 @@ async function expectAllButDamage(
 ): Promise<void> {
   const { partition, batches, logEndOffset: kafkasEnd } = damaged
   const range = await log.offsets(JOURNAL, partition)
-  assert.deepEqual(range, { earliest: 0, latest: (batches.at(-1)?.lastOffset ?? 0) + 1 })
+  const latest = (batches.at(-1)?.lastOffset ?? 0) + 1
+  assert.deepEqual(range, { earliest: 0, latest, lastStable: latest })
   const read = await readAll(log, JOURNAL, damaged)
   assert.deepEqual(read.damaged, [where])
   const intact = batches.filter(({ isvalid }) => isvalid !== false)

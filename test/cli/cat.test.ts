@@ -7,8 +7,8 @@ import type { Log } from '../../src/index.ts'
 import { Gathering, ran, surroundings } from '../support/command-line.ts'
 import type { LogAndCommands } from '../support/command-line-log.ts'
 import { logAndCommands } from '../support/command-line-log.ts'
-import type { FixtureSet } from '../support/fixtures.ts'
-import { fixtureDirectory, loadExpected } from '../support/fixtures.ts'
+import type { ExpectedPartition, FixtureSet } from '../support/fixtures.ts'
+import { fixtureDirectory, loadPartitions } from '../support/fixtures.ts'
 import { eventually, openAt } from '../support/log-places.ts'
 
 const T0 = Date.UTC(2026, 0, 1)
@@ -211,44 +211,58 @@ suite('values', () => {
 })
 
 suite("a broker's directory", () => {
-  for (const set of [
-    'plain',
-    'compacted',
-    'transactions',
-    'append-time',
-    'torn-tail',
-  ] as FixtureSet[]) {
-    test(`${set} is printed as Kafka reads it`, async () => {
-      const { topics } = await loadExpected(set)
-      for (const [topic, { partitions }] of Object.entries(topics)) {
-        for (const { partition, records, unreadable } of partitions) {
-          if (unreadable !== undefined) continue
-          const dir = fixtureDirectory(set)
-          const args = ['cat', topic, '-p', String(partition), '--json', '--dir', dir]
-          const { exitCode, stdout, stderr } = await ran(args)
-          assert.deepEqual([exitCode, stderr], [0, ''])
-          const lines = stdout.split('\n').filter((line) => line !== '')
-          const printed = lines.map((line) => {
-            const {
-              offset,
-              timestamp,
-              key = null,
-              keyBase64,
-              value = null,
-              valueBase64,
-            } = JSON.parse(line)
-            return [offset, timestamp, base64(key, keyBase64), base64(value, valueBase64)]
-          })
-          const expected = records.map(({ offset, timestamp, key, value }, at) => [
-            offset,
-            timestamp,
-            // Above 300 bytes there is a digest alone.
-            key === undefined ? printed[at]?.[2] : key,
-            value === undefined ? printed[at]?.[3] : value,
-          ])
-          assert.deepEqual(printed, expected, `${topic}-${partition}`)
-        }
+  for (const [set, ...isolation] of [
+    ['plain'],
+    ['compacted'],
+    ['transactions'],
+    ['transactions', '--isolation', 'read_committed'],
+    ['transactions', '--isolation', 'read_uncommitted'],
+    ['append-time'],
+    ['torn-tail'],
+  ] as [FixtureSet, ...string[]][]) {
+    test(`${[set, ...isolation].join(' ')} is printed as Kafka reads it`, async () => {
+      for (const { topic, expected } of await loadPartitions(set)) {
+        if (expected.unreadable === undefined) await expectPrinted(set, topic, expected, isolation)
       }
+    })
+  }
+
+  async function expectPrinted(
+    set: FixtureSet,
+    topic: string,
+    { partition, records: all, readCommittedOffsets }: ExpectedPartition,
+    isolation: readonly string[],
+  ): Promise<void> {
+    const committed = new Set(readCommittedOffsets)
+    const records = isolation.includes('read_uncommitted')
+      ? all
+      : all.filter(({ offset }) => committed.has(offset))
+    const place = ['-p', String(partition), '--dir', fixtureDirectory(set)]
+    const { exitCode, stdout, stderr } = await ran(['cat', topic, '--json', ...place, ...isolation])
+    assert.deepEqual([exitCode, stderr], [0, ''])
+    const printed = printedRecords(stdout)
+    const expected = records.map(({ offset, timestamp, key, value }, at) => [
+      offset,
+      timestamp,
+      // Above 300 bytes there is a digest alone.
+      key === undefined ? printed[at]?.[2] : key,
+      value === undefined ? printed[at]?.[3] : value,
+    ])
+    assert.deepEqual(printed, expected, `${topic}-${partition}`)
+  }
+
+  function printedRecords(stdout: string): unknown[][] {
+    const lines = stdout.split('\n').filter((line) => line !== '')
+    return lines.map((line) => {
+      const {
+        offset,
+        timestamp,
+        key = null,
+        keyBase64,
+        value = null,
+        valueBase64,
+      } = JSON.parse(line)
+      return [offset, timestamp, base64(key, keyBase64), base64(value, valueBase64)]
     })
   }
 

@@ -60,7 +60,7 @@ test('a segment that a roll has begun is there after a power cut, and so is a to
   assert.ok(((await before.log.describeTopic('events')).partitions[0]?.segments ?? 0) > 1)
   const after = await openAt(before.fileSystem.powerCut({ mode: 'lose-all' }), 'disk')
   assert.deepEqual(await valuesIn(after), values)
-  assert.deepEqual(await after.log.offsets('more', 0), { earliest: 0, latest: 1 })
+  assert.deepEqual(await after.log.offsets('more', 0), { earliest: 0, latest: 1, lastStable: 1 })
 })
 
 test('a batch that came while its topic was being synced is not taken for synced: torn, it is cut', async () => {

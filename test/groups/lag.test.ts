@@ -64,17 +64,18 @@ describe('lag', () => {
 })
 
 describe('a reset', () => {
+  const stable = { ...range, lastStableOffset: 90 }
   const offsetOf = (to: ResetTo, change: object = {}) =>
-    planReset(to, [{ ...range, ...change }])[0]?.offset
+    planReset(to, [{ ...stable, ...change }])[0]?.offset
 
-  test('goes to either end of each partition', () => {
-    const second = { ...range, partition: 2, logStartOffset: 0, endOffset: 7 }
-    assert.deepEqual(planReset('earliest', [range, second]), [
+  test('goes to either end of each partition; nothing undecided is skipped', () => {
+    const second = { ...stable, partition: 2, logStartOffset: 0, endOffset: 7, lastStableOffset: 7 }
+    assert.deepEqual(planReset('earliest', [stable, second]), [
       { ...place, offset: 10 },
       { topic: 't', partition: 2, offset: 0 },
     ])
-    assert.deepEqual(planReset('latest', [range, second]), [
-      { ...place, offset: 100 },
+    assert.deepEqual(planReset('latest', [stable, second]), [
+      { ...place, offset: 90 },
       { topic: 't', partition: 2, offset: 7 },
     ])
   })

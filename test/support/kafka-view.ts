@@ -3,7 +3,7 @@ import assert from 'node:assert/strict'
 import { createHash } from 'node:crypto'
 import { readdir, unlink } from 'node:fs/promises'
 import { join } from 'node:path'
-import type { LogOptions, LogRecord, TopicDeclaration } from '../../src/index.ts'
+import type { IsolationLevel, LogOptions, LogRecord, TopicDeclaration } from '../../src/index.ts'
 import { CorruptLogError, Log } from '../../src/index.ts'
 import { ManualClock } from '../../src/testing/index.ts'
 import type { Expected, ExpectedPartition, ExpectedRecord } from './fixtures.ts'
@@ -76,13 +76,19 @@ export interface Read {
 }
 
 /** Reads a partition by fetches; a damaged batch is passed, once that has been told. */
-export async function readAll(log: Log, topic: string, expected: ExpectedPartition): Promise<Read> {
+export async function readAll(
+  log: Log,
+  topic: string,
+  expected: ExpectedPartition,
+  isolationLevel: IsolationLevel = 'read_uncommitted',
+): Promise<Read> {
   const { partition, batches } = expected
-  const { earliest, latest } = await log.offsets(topic, partition)
+  const { earliest, latest, lastStable } = await log.offsets(topic, partition)
+  const end = isolationLevel === 'read_committed' ? lastStable : latest
   const read: Read = { records: [], damaged: [] }
-  for (let offset = earliest; offset < latest; ) {
+  for (let offset = earliest; offset < end; ) {
     try {
-      const page = await log.fetch(topic, { partition, offset, maxBytes: 3000 })
+      const page = await log.fetch(topic, { partition, offset, maxBytes: 3000, isolationLevel })
       assert.ok(page.nextOffset > offset)
       read.records.push(...page.records)
       offset = page.nextOffset
@@ -184,10 +190,17 @@ export async function expectKafkasView(log: Log, expected: Expected): Promise<vo
     const description = await log.describeTopic(topic)
     assert.equal(description.partitions.length, partitions.length)
     for (const each of partitions) {
-      const { logStartOffset, logEndOffset } = each
+      const { logStartOffset, logEndOffset, lastStableOffset } = each
       const range = await log.offsets(topic, each.partition)
-      assert.deepEqual(range, { earliest: logStartOffset, latest: logEndOffset })
+      assert.deepEqual(range, {
+        earliest: logStartOffset,
+        latest: logEndOffset,
+        lastStable: lastStableOffset,
+      })
       expectRead(await readAll(log, topic, each), each)
+      const committed = new Set(each.readCommittedOffsets)
+      const records = each.records.filter(({ offset }) => committed.has(offset))
+      expectRead(await readAll(log, topic, each, 'read_committed'), { ...each, records })
       await expectLookups(log, topic, each)
     }
   }

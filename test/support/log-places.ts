@@ -77,7 +77,7 @@ export function openAt(place: Place, options: LogOptions = {}): Promise<Log> {
   return Log.open<AnyTopics>(directory, { fileSystem, ...(options as LogOptions) } as LogOptions)
 }
 
-/** All records of a partition that a reader can be given, by single fetches. */
+/** All records of a partition that a read-committed reader can be given, by single fetches. */
 export async function recordsOf(
   log: Log,
   topic: string,
@@ -85,8 +85,8 @@ export async function recordsOf(
   onCorrupt: 'throw' | 'skip' = 'throw',
 ): Promise<LogRecord[]> {
   const records: LogRecord[] = []
-  const { earliest, latest } = await log.offsets(topic, partition)
-  for (let offset = earliest; offset < latest; ) {
+  const { earliest, lastStable } = await log.offsets(topic, partition)
+  for (let offset = earliest; offset < lastStable; ) {
     const page = await log.fetch(topic, { partition, offset, onCorrupt })
     records.push(...page.records)
     if (page.nextOffset <= offset) throw new Error(`a fetch at ${offset} does not move on`)

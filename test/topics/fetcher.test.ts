@@ -121,6 +121,7 @@ suite('the range of a fetch', () => {
       logStartOffset: 0,
       logEndOffset: 3,
       highWatermark: 2,
+      lastStableOffset: 2,
     })
     for (const offset of [2, 3]) {
       const none = await fetchFrom(topic, clock, { offset })
@@ -292,7 +293,11 @@ suite('a batch that cannot be read', () => {
       const topic = await open()
       const values: unknown[] = []
       for (let offset = 0; offset < 5; ) {
-        const page = await fetchFrom(topic, clock, { offset, onCorrupt: 'skip' })
+        const page = await fetchFrom(topic, clock, {
+          offset,
+          onCorrupt: 'skip',
+          isolationLevel: 'read_uncommitted',
+        })
         assert.notEqual(page.records.length, 0)
         values.push(...valuesOf(page))
         offset = page.nextOffset
@@ -709,7 +714,11 @@ function assertIs(found: LogRecord | undefined, wanted: ExpectedRecord): void {
 async function fetchAll(topic: Topic, from: number): Promise<LogRecord[]> {
   const found: LogRecord[] = []
   for (let offset = from; offset < logOf(topic).highWatermark; ) {
-    const page = await fetchFrom(topic, clock, { offset, onCorrupt: 'skip' })
+    const page = await fetchFrom(topic, clock, {
+      offset,
+      onCorrupt: 'skip',
+      isolationLevel: 'read_uncommitted',
+    })
     found.push(...page.records)
     assert.ok(page.nextOffset > offset)
     offset = page.nextOffset

@@ -1,4 +1,4 @@
-import type { Serializer } from '../../index.ts'
+import type { IsolationLevel, Serializer } from '../../index.ts'
 import { LogError } from '../../index.ts'
 import type { Command, CommandContext } from '../command.ts'
 import { EXIT_OK, Interrupted, messageOf, Trouble, UsageError } from '../errors.ts'
@@ -56,6 +56,12 @@ export const cat: Command = {
       summary: 'What stands behind each value (default: \\n)',
     },
     { name: 'raw', summary: 'Print values as they are stored, MessagePack too; as base64 in JSON' },
+    {
+      name: 'isolation',
+      value: 'LEVEL',
+      summary:
+        'read_committed ends at the last stable offset and leaves aborted records out, read_uncommitted does neither (default: read_committed)',
+    },
     { name: 'skip-corrupt', summary: 'Go on behind damage, instead of ending there' },
   ],
   examples: [
@@ -77,6 +83,12 @@ export const cat: Command = {
   run,
 }
 
+const ISOLATION_LEVELS: readonly IsolationLevel[] = ['read_committed', 'read_uncommitted']
+
+function isolationOption(options: CommandContext['options']): IsolationLevel {
+  return options.choice('isolation', ISOLATION_LEVELS) ?? 'read_committed'
+}
+
 async function run(context: CommandContext): Promise<number> {
   const { options, operands, signal } = context
   const [topic = ''] = operands
@@ -88,6 +100,7 @@ async function run(context: CommandContext): Promise<number> {
     from: positionOption(options, 'from') ?? { kind: 'start' as const },
     until: positionOption(options, 'until'),
     skipCorrupt: options.flag('skip-corrupt'),
+    isolationLevel: isolationOption(options),
     signal,
   }
   if (isFollowing && request.until !== undefined) {

@@ -2,6 +2,7 @@ import { OffsetOutOfRangeError } from '../../errors.ts'
 import type { ReadPage } from '../../topics/page-decoder.ts'
 import { readRecords } from '../../topics/partition-reader.ts'
 import type { TopicListener } from '../../topics/topic-listeners.ts'
+import type { IsolationLevel } from '../../types.ts'
 import { Deferred } from '../../util/deferred.ts'
 import { keepAlive, letGo } from '../../util/keep-alive.ts'
 import { nextTurn, turnIsLong } from '../../util/turn.ts'
@@ -11,6 +12,7 @@ export interface ReaderOptions {
   /** Bytes of a page. */
   readonly maxBytes: number
   readonly onCorrupt: 'throw' | 'skip'
+  readonly isolationLevel: IsolationLevel
 }
 
 /**
@@ -97,10 +99,17 @@ export class AssignedReader {
   #read(claim: Claim): ReadPage | undefined | Promise<ReadPage | undefined> {
     const { of, log } = claim
     const offset = Math.max(claim.position, log.logStartOffset)
-    const end = log.highWatermark
+    const { end } = claim
     if (offset >= end) return undefined
-    const { maxBytes, onCorrupt } = this.#options
-    const request = { offset, end, maxBytes, maxRecords: Number.POSITIVE_INFINITY, onCorrupt }
+    const { maxBytes, onCorrupt, isolationLevel } = this.#options
+    const request = {
+      offset,
+      end,
+      maxBytes,
+      maxRecords: Number.POSITIVE_INFINITY,
+      onCorrupt,
+      withAborted: isolationLevel === 'read_uncommitted',
+    }
     try {
       const page = readRecords(of, log, request)
       if (!(page instanceof Promise)) return page

@@ -1,6 +1,7 @@
 import type { PartitionLog } from '../../storage/partition-log.ts'
+import { readEnd } from '../../storage/read-end.ts'
 import type { Topic } from '../../topics/topic.ts'
-import type { TopicPartition } from '../../types.ts'
+import type { IsolationLevel, TopicPartition } from '../../types.ts'
 import type { OffsetCommit } from '../types.ts'
 import type { HeldPage } from './held-page.ts'
 import type { FinishedAbove } from './page-source.ts'
@@ -11,6 +12,7 @@ import { decodeFinished, encodeFinished, mergedRanges } from './run/finished-ran
 export interface ClaimStart {
   readonly position: number
   readonly metadata: string
+  readonly isolationLevel: IsolationLevel
 }
 
 /**
@@ -25,6 +27,7 @@ export class Claim implements TopicPartition {
   readonly name: string
   readonly of: Topic
   readonly log: PartitionLog
+  readonly #isolationLevel: IsolationLevel
   /** Where it is read on. */
   position: number
   /** Counts what makes a read that is under way stale. */
@@ -56,12 +59,13 @@ export class Claim implements TopicPartition {
   #gapStart = -1
   #gapEnd = -1
 
-  constructor(of: Topic, log: PartitionLog, { position, metadata }: ClaimStart) {
+  constructor(of: Topic, log: PartitionLog, { position, metadata, isolationLevel }: ClaimStart) {
     this.of = of
     this.log = log
     this.topic = log.topic
     this.partition = log.partition
     this.name = log.name
+    this.#isolationLevel = isolationLevel
     this.position = position
     this.done = position
     this.#finishedAbove = decodeFinished(position, metadata)
@@ -71,9 +75,14 @@ export class Claim implements TopicPartition {
     return this.changes !== this.settled
   }
 
+  /** Where its readers stop. */
+  get end(): number {
+    return readEnd(this.log, this.#isolationLevel)
+  }
+
   get isReadable(): boolean {
     if (!this.isBegun || this.isPaused || this.isRevoking || this.isToRewind) return false
-    if (this.of.gone !== undefined || this.position >= this.log.highWatermark) return false
+    if (this.of.gone !== undefined || this.position >= this.end) return false
     for (const page of this.pages) if (!page.mayHaveMore) return false
     return true
   }

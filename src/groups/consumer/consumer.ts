@@ -22,7 +22,7 @@ import { positionAt } from './start.ts'
 export interface ConsumerPartitionLag extends TopicPartition {
   /** The offset that is handed out next. */
   readonly position: number
-  /** Where readers stop: the high watermark. */
+  /** Where the consumer stops: the last stable offset, or where it is `read_uncommitted`, the high watermark. */
   readonly endOffset: number
   readonly lagRecords: number
 }
@@ -198,8 +198,7 @@ export class Consumer<R extends ConsumedRecord<unknown, unknown> = ConsumedRecor
   /** How far it is behind in what is its own: what is not handed out yet. */
   lag(): ConsumerLag {
     const partitions = [...this.#member.claims.values()].map((claim) => {
-      const { topic, partition, nextToHandOut: position, log } = claim
-      const endOffset = log.highWatermark
+      const { topic, partition, nextToHandOut: position, log, end: endOffset } = claim
       const lagRecords = Math.max(endOffset - Math.max(position, log.logStartOffset), 0)
       return { topic, partition, position, endOffset, lagRecords }
     })
@@ -214,7 +213,7 @@ export class Consumer<R extends ConsumedRecord<unknown, unknown> = ConsumedRecor
   async seek(partition: TopicPartition, to: SeekTo): Promise<void> {
     const resolved = resolveSeekTo(to)
     const log = this.#claim(partition).log
-    const position = await positionAt(log, resolved)
+    const position = await positionAt(log, resolved, this.#context.options.isolationLevel)
     const claim = this.#claim(partition)
     claim.seek(position)
     this.#member.commits.noted(claim)

@@ -91,14 +91,15 @@ export class Ownership {
       await deciding
       return await this.#claim(each)
     }
-    const { group, from, autoCommit } = options
+    const { group, from, autoCommit, isolationLevel } = options
     const committed = access.committed(each)
     const begunAt = access.starts.get(log)
     if (committed === undefined && begunAt !== undefined) {
-      return new Claim(topic, log, { position: begunAt, metadata: '' })
+      return new Claim(topic, log, { position: begunAt, metadata: '', isolationLevel })
     }
     const isNew = access.hasSeenMade(each)
-    const claim = new Claim(topic, log, await startOf(log, { group, from, committed, isNew }))
+    const start = { group, from, committed, isNew, isolationLevel }
+    const claim = new Claim(topic, log, await startOf(log, start))
     if (committed !== undefined || from.kind === 'earliest') return claim
     // Where the next owner begins must not depend on when it comes.
     access.starts.set(log, claim.position)

@@ -1,7 +1,9 @@
 import { LogError } from '../../errors.ts'
 import type { ResolvedConsumerFrom, ResolvedSeekTo } from '../../options.ts'
 import type { PartitionLog } from '../../storage/partition-log.ts'
+import { readEnd } from '../../storage/read-end.ts'
 import { outOfRange } from '../../topics/partition-reader.ts'
+import type { IsolationLevel } from '../../types.ts'
 import type { CommittedOffset } from '../types.ts'
 import type { ClaimStart } from './claim.ts'
 
@@ -11,6 +13,7 @@ export interface StartInput {
   readonly committed: CommittedOffset | undefined
   /** The partition has come while the group was at work. */
   readonly isNew: boolean
+  readonly isolationLevel: IsolationLevel
 }
 
 /**
@@ -19,14 +22,16 @@ export interface StartInput {
  * without somebody having said so. `NO_OFFSET`, or `OffsetOutOfRangeError`, where `from` is `'none'`.
  */
 export async function startOf(log: PartitionLog, input: StartInput): Promise<ClaimStart> {
-  const { committed, from, group, isNew } = input
+  const { committed, from, group, isNew, isolationLevel } = input
   if (committed !== undefined && committed.offset <= log.logEndOffset) {
     const { offset, metadata } = committed
-    return { position: offset, metadata }
+    return { position: offset, metadata, isolationLevel }
   }
-  const begin = (position: number): ClaimStart => ({ position, metadata: '' })
-  if (from.kind !== 'none')
-    return begin(await positionAt(log, isNew ? (NEW[from.kind] ?? from) : from))
+  const begin = (position: number): ClaimStart => ({ position, metadata: '', isolationLevel })
+  if (from.kind !== 'none') {
+    const to = isNew ? (NEW[from.kind] ?? from) : from
+    return begin(await positionAt(log, to, isolationLevel))
+  }
   if (committed !== undefined) throw outOfRange(log, committed.offset)
   const message = `the group ${JSON.stringify(group)} has committed nothing for ${log.name}, and from is 'none'`
   throw new LogError('NO_OFFSET', message)
@@ -42,13 +47,15 @@ const NEW: Readonly<Partial<Record<ResolvedConsumerFrom['kind'], { readonly kind
 export async function positionAt(
   log: PartitionLog,
   to: Exclude<ResolvedConsumerFrom, { readonly kind: 'none' }> | ResolvedSeekTo,
+  isolationLevel: IsolationLevel,
 ): Promise<number> {
   switch (to.kind) {
     case 'earliest':
       return log.logStartOffset
     case 'latest':
-      return log.highWatermark
+      return readEnd(log, isolationLevel)
     case 'timestamp':
+      // What is there and not stable is from before that time.
       return (await log.offsetForTime(to.timestamp)) ?? log.highWatermark
     default:
       if (to.offset < log.logStartOffset || to.offset > log.logEndOffset) {

@@ -7,8 +7,12 @@ import type { Topic } from '../../../src/topics/topic.ts'
 
 /** Of a partition a claim looks at nothing but its name and its end. */
 function claimAt(position: number, metadata = ''): Claim {
-  const log = { topic: 't', partition: 0, name: 't-0', highWatermark: 1000 } as PartitionLog
-  return new Claim({ gone: undefined } as Topic, log, { position, metadata })
+  const log = { topic: 't', partition: 0, name: 't-0', lastStableOffset: 1000 } as PartitionLog
+  return new Claim({ gone: undefined } as Topic, log, {
+    position,
+    metadata,
+    isolationLevel: 'read_committed',
+  })
 }
 
 const finished = (committed: number, ...ranges: [number, number][]): string =>

@@ -42,8 +42,12 @@ class Scene {
 
   claim(partition: number): Claim {
     const name = `t-${partition}`
-    const log = { topic: 't', partition, name, highWatermark: 1000 } as PartitionLog
-    return new Claim({ gone: undefined } as Topic, log, { position: 0, metadata: '' })
+    const log = { topic: 't', partition, name, lastStableOffset: 1000 } as PartitionLog
+    return new Claim({ gone: undefined } as Topic, log, {
+      position: 0,
+      metadata: '',
+      isolationLevel: 'read_committed',
+    })
   }
 
   done(claim: Claim, offset: number): void {
