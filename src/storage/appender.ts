@@ -33,11 +33,11 @@ import type { StorageEnvironment } from './environment.ts'
 import { GroupWriter } from './group-writer.ts'
 import { IdleWaiters } from './idle-waiters.ts'
 import { Linger } from './linger.ts'
-import type { OffsetsAtOpen } from './log-offsets.ts'
 import { LogOffsets } from './log-offsets.ts'
 import type { PartitionProducers } from './partition-producers.ts'
 import type { PendingBatch } from './pending-batch.ts'
 import type { KnownBatch } from './pending-producers.ts'
+import type { RecoveredPartition } from './recovery.ts'
 import { SyncRounds } from './sync-rounds.ts'
 import type { Tail } from './tail.ts'
 import { storageFailedError, undoWrite } from './write-failure.ts'
@@ -84,7 +84,7 @@ export class Appender {
     tail: Tail,
     producers: PartitionProducers,
     config: TopicConfig,
-    start: OffsetsAtOpen,
+    start: RecoveredPartition,
   ) {
     this.offsets = new LogOffsets(start)
     this.offsets.advance(config.durability)
@@ -102,6 +102,7 @@ export class Appender {
     this.#linger = new Linger(clock, () => this.#schedule())
     this.#gatherer = new BatchGatherer(target.name, tail, codecs, config, start.logEndOffset)
     const gatherer = this.#gatherer
+    gatherer.leaderEpoch = start.epochs.current(start.logEndOffset)
     this.#writer = new GroupWriter(target, environment, gatherer, tail, producers, config)
     this.#syncs = new SyncRounds(target.name, {
       begin: () => ({ file: target.active.file, end: this.offsets.logEndOffset }),
@@ -114,14 +115,6 @@ export class Appender {
 
   get failure(): LogError | undefined {
     return this.#failure
-  }
-
-  get leaderEpoch(): number {
-    return this.#gatherer.leaderEpoch
-  }
-
-  set leaderEpoch(epoch: number) {
-    this.#gatherer.leaderEpoch = epoch
   }
 
   configure(config: TopicConfig): void {
@@ -254,8 +247,11 @@ export class Appender {
 
   /** Its records were brought before: it is answered as they were, once they are written at the level that it asks for. */
   #repeated(call: AppendCall, { batch, lastOffset }: KnownBatch): void {
-    if (batch !== undefined) batch.add(call)
-    else if (lastOffset < this.offsets.syncedOffset) settle(this.#target.name, call)
+    if (batch !== undefined) {
+      batch.add(call)
+      if (call.durability === 'os') this.#hasEagerCalls = true
+      this.#schedule()
+    } else if (lastOffset < this.offsets.syncedOffset) settle(this.#target.name, call)
     else this.#settle(call)
     this.#syncs.start()
   }
@@ -301,7 +297,9 @@ export class Appender {
     this.#linger.end()
     this.#writing = this.#gatherer.take()
     try {
-      for (let group = this.#groupForNow(); group !== undefined; group = this.#groupForNow()) {
+      for (;;) {
+        const group = this.#writer.groupForNow(this.#writing)
+        if (group === undefined) break
         this.#writer.writeNow(group)
         this.#wrote(group)
         if (this.#writing.length === 0 || turnIsLong()) break
@@ -338,10 +336,6 @@ export class Appender {
     } catch (error) {
       await this.#undo(error)
     }
-  }
-
-  #groupForNow(): readonly PendingBatch[] | undefined {
-    return this.#writer.groupForNow(this.#writing)
   }
 
   #wrote(group: readonly PendingBatch[]): void {

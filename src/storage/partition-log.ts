@@ -97,7 +97,6 @@ export class PartitionLog implements AppendTarget, ReadPartition {
     this.#openedAt = recovered.logEndOffset
     this.#appender = new Appender(this, environment, this.#tail, this.#producers, config, recovered)
     this.#epochs = recovered.epochs
-    this.#appender.leaderEpoch = this.#epochs.current(this.#openedAt)
     this.#repairs = new PartitionRepairs(this.report, recovered.repairs, (error) =>
       this.#refusal(error),
     )
