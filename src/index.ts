@@ -132,6 +132,7 @@ export type {
   RecordHeaders,
   RecoveryReport,
   ResetOffset,
+  StableOffset,
   Timer,
   TimestampType,
   TopicConfig,

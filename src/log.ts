@@ -5,7 +5,12 @@ import { refuseInternal } from './log/group-offsets.ts'
 import type { BackgroundFailure, LogCore } from './log/log-core.ts'
 import type { LogMetrics } from './log/metrics.ts'
 import { logMetrics } from './log/metrics.ts'
-import { checkDeletion, endOffsetForEpoch, offsetForTimestamp } from './log/offset-queries.ts'
+import {
+  checkDeletion,
+  endOffsetForEpoch,
+  offsetForTimestamp,
+  stableOffsets,
+} from './log/offset-queries.ts'
 import type { OpenedLog } from './log/open-log.ts'
 import { openLog } from './log/open-log.ts'
 import { Producing } from './log/producing.ts'
@@ -41,6 +46,7 @@ import type {
   PartitionCompaction,
   ProduceRecord,
   RecoveryReport,
+  StableOffset,
   TopicConfig,
   TopicDescription,
 } from './types.ts'
@@ -243,6 +249,15 @@ export class Log<T extends object = AnyTopics> extends GroupCalls<T> {
       latest: log.highWatermark,
       lastStable: log.lastStableOffset,
     }
+  }
+
+  /**
+   * The last stable offsets of all partitions of these topics (default: all, internal ones left out), as they are in this turn of the event loop:
+   * those that one transaction moves have all moved, or none of them has. Throws `UNKNOWN_TOPIC`.
+   */
+  stableOffsets(topics?: readonly TopicName<T>[]): StableOffset[] {
+    this.#session.requireOpen()
+    return stableOffsets(this.#core.topics, topics ?? this.topics())
   }
 
   /** Deletes the records below an offset (at most the high watermark): readers begin there, whole segments go. */

@@ -275,6 +275,11 @@ export interface TopicPartition {
   readonly partition: number
 }
 
+/** Where read-committed readers of a partition stop. */
+export interface StableOffset extends TopicPartition {
+  readonly lastStableOffset: number
+}
+
 // --------------------------------------------------------------------------------------- recovery
 
 /** Bytes cut off the end of a segment because nothing valid followed them. */

@@ -138,6 +138,7 @@ const FACES: Readonly<Record<string, Face>> = {
       'RunOptions',
       'SeekTo',
       'Serializer',
+      'StableOffset',
       'StandardSchemaV1',
       'SubscribedTo',
       'Timer',

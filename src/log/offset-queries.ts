@@ -1,7 +1,7 @@
 import { OffsetOutOfRangeError } from '../errors.ts'
 import type { PartitionLog } from '../storage/partition-log.ts'
-import type { EpochEndOffset } from '../types.ts'
-import { checkFields, checkInteger, MAX_INT32 } from '../util/check.ts'
+import type { EpochEndOffset, StableOffset } from '../types.ts'
+import { checkFields, checkInteger, MAX_INT32, wrongType } from '../util/check.ts'
 import { refuseInternal } from './group-offsets.ts'
 import type { TopicRegistry } from './topic-registry.ts'
 
@@ -31,6 +31,18 @@ export async function endOffsetForEpoch(
   const log = topics.get(topic).partition(partition)
   const epochs = await log.epochs()
   return epochs.endOffsetFor(leaderEpoch, log.logEndOffset)
+}
+
+/** See `Log.stableOffsets`. */
+export function stableOffsets(topics: TopicRegistry, names: readonly string[]): StableOffset[] {
+  if (!Array.isArray(names)) throw wrongType('topics', names, 'an array of names')
+  return names.flatMap((topic) =>
+    topics.get(topic).partitions.map(({ partition, lastStableOffset }) => ({
+      topic,
+      partition,
+      lastStableOffset,
+    })),
+  )
 }
 
 /** What `Log.deleteRecords` is to delete: the records of a partition below an offset that its readers have come to. */
