@@ -6,6 +6,7 @@ import type { AppendCall } from './append-call.ts'
 import type { AppendTarget, RecordCount } from './append-target.ts'
 import { Appender } from './appender.ts'
 import type { Codecs, StorageEnvironment } from './environment.ts'
+import { FollowedTransactions } from './followed-transactions.ts'
 import type { KnownBatches } from './known-batches.ts'
 import type { Page, PageRequest } from './page.ts'
 import { PageReader } from './page-reader.ts'
@@ -111,6 +112,11 @@ export class PartitionLog implements AppendTarget, ReadPartition {
           directory,
           segments: this.#segments,
           logEndOffset: recovered.logEndOffset,
+          transactions: new FollowedTransactions({
+            states: recovered.producers,
+            visible: this.visible,
+            offset: Math.max(recovered.producersOffset, recovered.logEndOffset),
+          }),
           removed: () => this.#reader.forget(),
         })
       : undefined

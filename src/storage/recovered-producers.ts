@@ -12,11 +12,13 @@ import type { StorageEnvironment } from './environment.ts'
 import { segmentFileName } from './file-names.ts'
 import type { PartitionListing } from './partition-directory.ts'
 import { ProducerStates } from './producer-state.ts'
+import { indexStart } from './recovery-start.ts'
 import type { RecoverySteps } from './recovery-steps.ts'
 import type { Segment } from './segment.ts'
 import { SegmentGoneError } from './segment-gone.ts'
 import type { SegmentList } from './segment-list.ts'
-import { controlRecordAt, walkAborted } from './transaction-walk.ts'
+import type { BatchVisitor } from './segment-scan.ts'
+import { controlRecordAt, walkAborted, walkSegment } from './transaction-walk.ts'
 
 /** The producer state of a partition, from its newest good snapshot and the batches behind that; and with it the aborted transactions. */
 export class RecoveredProducers {
@@ -90,6 +92,19 @@ export class RecoveredProducers {
     const aborted = this.states.update(header, marker)
     if (aborted !== undefined) this.#aborted.push(aborted)
     this.#offset = header.lastOffset + 1
+  }
+
+  /** The state goes on with the batches behind it. */
+  async replay(segments: SegmentList, logEndOffset: number): Promise<void> {
+    for (const segment of segments.all) {
+      const next = segments.after(segment)?.baseOffset ?? logEndOffset
+      if (next <= this.#offset) continue
+      const { position } = await indexStart(segment, this.#offset)
+      const count: BatchVisitor = (buffer, at) => this.count(buffer, at)
+      this.begin()
+      await walkSegment(segment, position, count, Number.POSITIVE_INFINITY)
+      await this.end(segment)
+    }
   }
 
   /** The segment has been walked: its `.txnindex` gets what the walk found, behind what was known from before it. */

@@ -192,7 +192,7 @@ class Recovery {
     const { active } = segments
     if (this.#environment.readOnly) {
       const logEndOffset = await followFromIndex(active)
-      await this.#replayProducers(segments, logEndOffset)
+      await this.#producers.replay(segments, logEndOffset)
       return logEndOffset
     }
     const to = await active.measure()
@@ -213,27 +213,8 @@ class Recovery {
     }
     if (end.fault !== undefined) return undefined
     if (to > 0 && !areIndexesWhole) await this.#rebuildIndexes(active)
-    await this.#replayProducers(segments, end.nextOffset)
+    await this.#producers.replay(segments, end.nextOffset)
     return end.nextOffset
-  }
-
-  /** The producer state as of the newest snapshot goes on with the batches behind it. */
-  async #replayProducers(segments: SegmentList, logEndOffset: number): Promise<void> {
-    for (const segment of segments.all) {
-      const next = segments.after(segment)?.baseOffset ?? logEndOffset
-      if (next <= this.#producers.offset) continue
-      const { position } = await indexStart(segment, this.#producers.offset)
-      const range = {
-        from: position,
-        to: await segment.measure(),
-        nextOffset: segment.baseOffset,
-        crcFrom: Number.POSITIVE_INFINITY,
-        offsetLimit: segment.offsetLimit,
-      }
-      this.#producers.begin()
-      await scanBatches(segment.file, range, (buffer, at) => this.#producers.count(buffer, at))
-      await this.#producers.end(segment)
-    }
   }
 
   // --------------------------------------------------------------------------------- recovery
@@ -252,7 +233,7 @@ class Recovery {
     if (this.#producers.offset > nextOffset) {
       // The snapshot was of more than is there.
       await this.#producers.load(listing, segments, nextOffset)
-      await this.#replayProducers(segments, nextOffset)
+      await this.#producers.replay(segments, nextOffset)
     }
     await this.#producers.saveSnapshot(nextOffset)
     await this.#producers.dropSnapshots(segments, nextOffset)

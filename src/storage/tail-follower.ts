@@ -1,6 +1,7 @@
 import { Mutex } from '../util/mutex.ts'
 import { look } from './directory-look.ts'
 import type { StorageEnvironment } from './environment.ts'
+import type { FollowedTransactions } from './followed-transactions.ts'
 import type { PartitionListing } from './partition-directory.ts'
 import {
   haveSameSegments,
@@ -8,10 +9,13 @@ import {
   listSteadily,
   segmentNames,
 } from './partition-directory.ts'
+import { RecoveredProducers } from './recovered-producers.ts'
 import { indexStart } from './recovery-start.ts'
+import { RecoverySteps } from './recovery-steps.ts'
 import type { SegmentName } from './segment.ts'
 import { Segment } from './segment.ts'
-import type { SegmentList } from './segment-list.ts'
+import { SegmentList } from './segment-list.ts'
+import type { BatchVisitor } from './segment-scan.ts'
 import { findNextBatch, scanBatches } from './segment-scan.ts'
 
 export interface FollowedPartition {
@@ -19,6 +23,8 @@ export interface FollowedPartition {
   readonly directory: string
   readonly segments: SegmentList
   readonly logEndOffset: number
+  /** Counted up to there. */
+  readonly transactions: FollowedTransactions
   /** Segments leave the list: what is remembered of their bytes is void. */
   readonly removed: () => void
 }
@@ -41,6 +47,7 @@ export class TailFollower {
   readonly #environment: StorageEnvironment
   readonly #directory: string
   readonly #segments: SegmentList
+  readonly #transactions: FollowedTransactions
   readonly #removed: () => void
   readonly #polls = new Mutex()
   /** What the list of segments was made of; undefined: made at the open. */
@@ -48,12 +55,13 @@ export class TailFollower {
   #logEndOffset: number
   #isClosed = false
 
-  constructor({ environment, directory, segments, logEndOffset, removed }: FollowedPartition) {
-    this.#environment = environment
-    this.#directory = directory
-    this.#segments = segments
-    this.#logEndOffset = logEndOffset
-    this.#removed = removed
+  constructor(followed: FollowedPartition) {
+    this.#environment = followed.environment
+    this.#directory = followed.directory
+    this.#segments = followed.segments
+    this.#logEndOffset = followed.logEndOffset
+    this.#transactions = followed.transactions
+    this.#removed = followed.removed
   }
 
   get logEndOffset(): number {
@@ -110,14 +118,33 @@ export class TailFollower {
     const gone = all.filter((segment) => !isKept.has(segment))
     if (gone.length === 0 && next.length === all.length) return
     const last = next.at(-1) as Segment
+    const hasMoved = last !== active
+    const added = hasMoved ? await this.#producersOf(next, listing) : undefined
     // It is complete: nothing is appended to it any more.
-    if (isKept.has(active) && last !== active) await this.#follow(active)
-    const end = last === active ? last.baseOffset : await followFromIndex(last)
+    if (isKept.has(active) && hasMoved) await this.#follow(active)
+    const end = hasMoved ? await followFromIndex(last) : last.baseOffset
+    await added?.replay(new SegmentList(next), end)
+    const aborted = (await added?.aborted(new SegmentList(next))) ?? []
     // Who reads one of them meanwhile waits for this look, and finds the list changed.
     for (const segment of gone) await segment.retire()
     this.#removed()
     this.#segments.become(next)
+    if (added !== undefined) this.#transactions.become(added, aborted, end)
     this.#logEndOffset = Math.max(this.#logEndOffset, end)
+  }
+
+  /**
+   * Of what is in the segments that were added, far more is known from the writer's own snapshots and `.txnindex` files than from the batches that are
+   * left there: what was deleted or compacted meanwhile had markers, too.
+   */
+  async #producersOf(
+    segments: readonly Segment[],
+    listing: PartitionListing,
+  ): Promise<RecoveredProducers> {
+    const steps = new RecoverySteps('', 0)
+    const producers = new RecoveredProducers(this.#environment, this.#directory, steps)
+    await producers.load(listing, new SegmentList(segments), Number.MAX_SAFE_INTEGER)
+    return producers
   }
 
   #opened(name: SegmentName, { lost }: PartitionListing): Segment {
@@ -133,7 +160,8 @@ export class TailFollower {
   async #follow(segment: Segment): Promise<void> {
     const { file } = segment
     while (!file.isReady()) await file.ready()
-    this.#logEndOffset = await followSegment(segment, file.sizeSync(), this.#logEndOffset)
+    const count: BatchVisitor = (buffer, at) => this.#transactions.count(buffer, at)
+    this.#logEndOffset = await followSegment(segment, file.sizeSync(), this.#logEndOffset, count)
   }
 }
 
@@ -156,19 +184,24 @@ function baseOffsetsBeforeGaps(
 export async function followFromIndex(segment: Segment): Promise<number> {
   const to = await segment.measure()
   segment.sizeBytes = (await indexStart(segment, Number.MAX_SAFE_INTEGER)).position
-  return await followSegment(segment, to, segment.baseOffset)
+  return await followSegment(segment, to, segment.baseOffset, () => {})
 }
 
 /**
  * Goes on from the size that is known of a segment, up to the last good batch before `to`; answers with the offset behind it.
  * @param nextOffset no batch to come has a lower base offset.
  */
-async function followSegment(segment: Segment, to: number, nextOffset: number): Promise<number> {
+async function followSegment(
+  segment: Segment,
+  to: number,
+  nextOffset: number,
+  visit: BatchVisitor,
+): Promise<number> {
   let end = nextOffset
   for (let from = segment.sizeBytes; from < to; ) {
     const { offsetLimit } = segment
     const range = { from, to, nextOffset: end, crcFrom: 0, offsetLimit }
-    const scanned = await scanBatches(segment.file, range, () => {})
+    const scanned = await scanBatches(segment.file, range, visit)
     end = scanned.nextOffset
     segment.sizeBytes = scanned.position
     if (scanned.fault === undefined) return end

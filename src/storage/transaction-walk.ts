@@ -18,17 +18,21 @@ export function controlRecordAt(buffer: Buffer, at: number): ControlRecord | und
   }
 }
 
-/** Goes through a segment from a batch on, as far as its size is known, going on behind damage. All of each batch is in `buffer`. */
+/**
+ * Goes through a segment from a batch on, as far as its size is known, going on behind damage.
+ * @param crcFrom see `ScanRange`: before it, of batches that are not control batches only the header is in `buffer`.
+ */
 export async function walkSegment(
   segment: Segment,
   position: number,
   visit: BatchVisitor,
+  crcFrom = 0,
 ): Promise<void> {
   const { file, offsetLimit } = segment
   const to = await segment.measure()
   let nextOffset = segment.baseOffset
   for (let from = position; from !== -1 && from < to; ) {
-    const range = { from, to, nextOffset, crcFrom: 0, offsetLimit }
+    const range = { from, to, nextOffset, crcFrom, offsetLimit }
     const scanned = await scanBatches(file, range, visit)
     if (scanned.fault === undefined) return
     nextOffset = scanned.nextOffset

@@ -32,6 +32,12 @@ export class VisibleTransactions {
     return this.#undecided.delete(producerId)
   }
 
+  /** These are held, the lowest first, and no others. */
+  holdOnly(undecided: ReadonlyMap<number, number>): void {
+    this.#undecided.clear()
+    for (const [producerId, firstOffset] of undecided) this.hold(producerId, firstOffset)
+  }
+
   /** Before it is released. */
   addAborted(transaction: AbortedTransaction): void {
     const of = this.#aborted.get(transaction.producerId)
