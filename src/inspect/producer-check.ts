@@ -168,6 +168,29 @@ export class ProducerCheck {
       const message = `producer ${producerId}: its transaction from offset ${firstOffset} on is not in it`
       this.#contradiction(snapshot, message)
     }
+    if (this.#hasGaps) return
+    for (const entry of this.#states.entries()) {
+      if (said.has(entry.producerId) || entry.currentTxnFirstOffset !== undefined) continue
+      const other = this.#idleLonger(entry, snapshot)
+      if (other === undefined) continue
+      const message = `producer ${entry.producerId}: it is missing, and ${other}, which was idle for longer, is not`
+      this.#contradiction(snapshot, message)
+    }
+  }
+
+  /** A producer is forgotten when it was idle for long; one that has not written since, and was idle before it, would be as well. */
+  #idleLonger(
+    { producerId, lastTimestamp }: ProducerEntry,
+    snapshot: Snapshot,
+  ): number | undefined {
+    const seen = this.#seen.get(producerId) ?? -1
+    const other = snapshot.entries.find(
+      (each) =>
+        each.currentTxnFirstOffset === undefined &&
+        each.lastTimestamp <= lastTimestamp &&
+        (this.#seen.get(each.producerId) ?? Number.POSITIVE_INFINITY) < seen,
+    )
+    return other?.producerId
   }
 
   #contradictionOf(

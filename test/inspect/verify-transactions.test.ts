@@ -2,6 +2,7 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import type { Finding } from '../../src/inspect/finding.ts'
+import { encodeSnapshot } from '../../src/storage/producer-snapshot.ts'
 import type { Inspected } from '../support/inspected.ts'
 import { WrittenPartition, writtenDirectory } from '../support/transaction-files.ts'
 
@@ -151,6 +152,38 @@ test('aborts need their entries, with every field as the batches have it', async
   const written = orders().transactional(A, 2).transactional(B).abort(A).commit(B)
   const warned = (kind: string) => `warning ${kind} orders-0/00000000000000000000.txnindex 0`
   assert.deepEqual(await found({ 'orders-0': written }), [warned('aborted-missing')])
+})
+
+test('a snapshot that lacks a producer, and has one that was idle for longer, contradicts the batches', async () => {
+  const at = (timestamp: number) => ({ timestamp })
+  const written = orders()
+    .idempotent({ ...A, ...at(1000) }, 2)
+    .idempotent({ ...B, ...at(5000) })
+    .plain()
+  const entry = {
+    coordinatorEpoch: -1,
+    currentTxnFirstOffset: undefined,
+    offsetDelta: 0,
+    lastSequence: 0,
+  }
+  const [first, second] = [
+    { ...entry, producerId: 1000, producerEpoch: 0, lastTimestamp: 1000, lastOffset: 1 },
+    { ...entry, producerId: 2000, producerEpoch: 3, lastTimestamp: 5000, lastOffset: 2 },
+  ]
+  const whole = { ...first, lastSequence: 1, offsetDelta: 1 }
+  const snapshot = 'orders-0/00000000000000000003.snapshot'
+  for (const [entries, finds] of [
+    [[whole, second], []],
+    // It was forgotten.
+    [[second], []],
+    [[], []],
+    [[whole], [`damage snapshot-contradicts ${snapshot}`]],
+  ] as const) {
+    const all = await found({ 'orders-0': written }, (log) =>
+      log.write(snapshot, encodeSnapshot(entries)),
+    )
+    assert.deepEqual(all, finds)
+  }
 })
 
 // ---------------------------------------------------------------------------------------- states
