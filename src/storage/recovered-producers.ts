@@ -31,6 +31,8 @@ export class RecoveredProducers {
   #abortedFrom = 0
   /** What the `.txnindex` of each segment is known to hold; undefined: it is damaged. */
   readonly #stored = new Map<Segment, AbortedTransaction[] | undefined>()
+  /** The files hold what they should. */
+  #areStored = true
 
   constructor(environment: StorageEnvironment, directory: string, steps: RecoverySteps) {
     this.#environment = environment
@@ -95,7 +97,11 @@ export class RecoveredProducers {
   }
 
   /** The state goes on with the batches behind it. */
-  async replay(segments: SegmentList, logEndOffset: number): Promise<void> {
+  async replay(
+    segments: SegmentList,
+    logEndOffset: number,
+    place: 'disk' | 'anywhere',
+  ): Promise<void> {
     for (const segment of segments.all) {
       const next = segments.after(segment)?.baseOffset ?? logEndOffset
       if (next <= this.#offset) continue
@@ -103,15 +109,19 @@ export class RecoveredProducers {
       const count: BatchVisitor = (buffer, at) => this.count(buffer, at)
       this.begin()
       await walkSegment(segment, position, count, Number.POSITIVE_INFINITY)
-      await this.end(segment)
+      await this.end(segment, place)
     }
   }
 
-  /** The segment has been walked: its `.txnindex` gets what the walk found, behind what was known from before it. */
-  async end(segment: Segment): Promise<void> {
+  /**
+   * The segment has been walked: its `.txnindex` gets what the walk found, behind what was known from before it. Where nobody says that it is on the
+   * `disk`, it is written again as it is: a snapshot that lies behind it is to be.
+   */
+  async end(segment: Segment, place: 'disk' | 'anywhere'): Promise<void> {
     const stored = this.#stored.get(segment)
     const known = stored?.filter((each) => each.lastOffset < this.#abortedFrom) ?? []
-    await this.#become(segment, [...known, ...this.#aborted])
+    const all = [...known, ...this.#aborted]
+    await this.#become(segment, all, place === 'anywhere' && this.#aborted.length > 0)
   }
 
   /**
@@ -129,13 +139,19 @@ export class RecoveredProducers {
   }
 
   /** Who only reads knows it, and writes nothing. */
-  async #become(segment: Segment, all: AbortedTransaction[]): Promise<void> {
+  async #become(
+    segment: Segment,
+    all: AbortedTransaction[],
+    isWrittenAgain = false,
+  ): Promise<void> {
     const stored = this.#stored.get(segment)
     this.#stored.set(segment, all)
-    if (this.#environment.readOnly || (stored !== undefined && areEqual(stored, all))) return
+    const isRight = stored !== undefined && areEqual(stored, all)
+    if (this.#environment.readOnly || (isRight && !isWrittenAgain)) return
     const index = this.#abortedIndexOf(segment)
-    this.#steps.report.rebuilt.push(index.path)
-    await this.#steps.attempt(index.path, () => index.replace(all))
+    if (!isRight) this.#steps.report.rebuilt.push(index.path)
+    const isDone = await this.#steps.attempt(index.path, () => index.replace(all))
+    if (!isDone) this.#areStored = false
   }
 
   /**
@@ -152,6 +168,8 @@ export class RecoveredProducers {
   /** Writes the state as of an offset; answers whether it could. As of offset 0 there is none, and Kafka writes no file. The name is the caller's to sync. */
   async saveSnapshot(offset: number): Promise<boolean> {
     if (offset === 0) return true
+    // It would lie behind entries that are not there.
+    if (!this.#areStored) return false
     const { fileSystem } = this.#environment
     const file = this.#snapshotName(offset)
     const bytes = this.states.snapshot()

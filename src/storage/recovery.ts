@@ -192,7 +192,7 @@ class Recovery {
     const { active } = segments
     if (this.#environment.readOnly) {
       const logEndOffset = await followFromIndex(active)
-      await this.#producers.replay(segments, logEndOffset)
+      await this.#producers.replay(segments, logEndOffset, 'disk')
       return logEndOffset
     }
     const to = await active.measure()
@@ -213,7 +213,7 @@ class Recovery {
     }
     if (end.fault !== undefined) return undefined
     if (to > 0 && !areIndexesWhole) await this.#rebuildIndexes(active)
-    await this.#producers.replay(segments, end.nextOffset)
+    await this.#producers.replay(segments, end.nextOffset, 'disk')
     return end.nextOffset
   }
 
@@ -233,7 +233,7 @@ class Recovery {
     if (this.#producers.offset > nextOffset) {
       // The snapshot was of more than is there.
       await this.#producers.load(listing, segments, nextOffset)
-      await this.#producers.replay(segments, nextOffset)
+      await this.#producers.replay(segments, nextOffset, 'anywhere')
     }
     await this.#producers.saveSnapshot(nextOffset)
     await this.#producers.dropSnapshots(segments, nextOffset)
@@ -273,7 +273,7 @@ class Recovery {
     if (found.torn !== undefined) await this.#cut(segment, found.torn, size)
     for (const region of found.damage) await this.#tellDamage(segment, region)
     await this.#rewrite(segment, range.crcFrom, found.end)
-    await this.#producers.end(segment)
+    await this.#producers.end(segment, 'anywhere')
     // A time entry that was not kept is not of a batch that was read.
     if (segment.maxTimestamp < start.greatestTimestamp) await rebuildIndexes(segment)
     const isActive = range.nextBaseOffset === undefined

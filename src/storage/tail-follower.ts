@@ -123,7 +123,7 @@ export class TailFollower {
     // It is complete: nothing is appended to it any more.
     if (isKept.has(active) && hasMoved) await this.#follow(active)
     const end = hasMoved ? await followFromIndex(last) : last.baseOffset
-    await added?.replay(new SegmentList(next), end)
+    await added?.replay(new SegmentList(next), end, 'disk')
     const aborted = (await added?.aborted(new SegmentList(next))) ?? []
     // Who reads one of them meanwhile waits for this look, and finds the list changed.
     for (const segment of gone) await segment.retire()
