@@ -7,6 +7,11 @@ export class ByteWriter {
   #bytes = Buffer.allocUnsafeSlow(FIRST_BYTES)
   #length = 0
 
+  int8(value: number): void {
+    const at = this.#take(1)
+    this.#bytes.writeInt8(value, at)
+  }
+
   int16(value: number): void {
     const at = this.#take(2)
     this.#bytes.writeInt16BE(value, at)
@@ -22,10 +27,28 @@ export class ByteWriter {
     writeInt64(this.#bytes, at, value)
   }
 
+  /** From 0 to 2^32 - 1; 7 bits each, least significant first. */
+  unsignedVarint(value: number): void {
+    let rest = value
+    for (; rest > 0x7f; rest = Math.floor(rest / 0x80)) {
+      const at = this.#take(1)
+      this.#bytes[at] = (rest % 0x80) | 0x80
+    }
+    const at = this.#take(1)
+    this.#bytes[at] = rest
+  }
+
   /** At most 32,767 bytes of UTF-8. */
   string(text: string): void {
     const byteLength = Buffer.byteLength(text)
     this.int16(byteLength)
+    const at = this.#take(byteLength)
+    this.#bytes.write(text, at, 'utf8')
+  }
+
+  compactString(text: string): void {
+    const byteLength = Buffer.byteLength(text)
+    this.unsignedVarint(byteLength + 1)
     const at = this.#take(byteLength)
     this.#bytes.write(text, at, 'utf8')
   }
@@ -48,6 +71,11 @@ export class ByteWriter {
 
   array<T>(items: readonly T[], write: (item: T) => void): void {
     this.int32(items.length)
+    for (const item of items) write(item)
+  }
+
+  compactArray<T>(items: readonly T[], write: (item: T) => void): void {
+    this.unsignedVarint(items.length + 1)
     for (const item of items) write(item)
   }
 

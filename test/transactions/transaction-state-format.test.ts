@@ -2,9 +2,12 @@ import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import fc from 'fast-check'
 import { MalformedBytesError } from '../../src/groups/byte-reader.ts'
+import type { TransactionState } from '../../src/transactions/transaction-state-format.ts'
 import {
   decodeTransactionKey,
   decodeTransactionValue,
+  encodeTransactionKey,
+  encodeTransactionValue,
 } from '../../src/transactions/transaction-state-format.ts'
 
 const hex = (...parts: string[]): Buffer => Buffer.from(parts.join('').replaceAll(' ', ''), 'hex')
@@ -74,6 +77,62 @@ test('what is malformed or newer is refused, and nothing else is thrown', () => 
       } catch (error) {
         assert.ok(error instanceof MalformedBytesError)
       }
+    }),
+  )
+})
+
+/** Values that a broker (4.1, `transaction.version` 2) wrote for a producer of `kafka-clients`, the timestamps as they were. */
+const BROKER_VALUES = [
+  '0001000000000000000a0000000927c00000000001a1fe4580fdffffffffffffffff010008000000000000000a',
+  '0001000000000000000a0000000927c001020d7472616e73616374696f6e73020000000000000001a1fe4581b1000001a1fe4581b1020008000000000000000a02020002',
+  '0001000000000000000a0001000927c002020d7472616e73616374696f6e73020000000000000001a1fe45825a000001a1fe4581b1020008000000000000000a02020002',
+  '0001000000000000000a0001000927c00401000001a1fe458294000001a1fe4581b1020008000000000000000a02020002',
+  '0001000000000000000a000b000927c003020d7472616e73616374696f6e73020000000000000001a1fe4586b1000001a1fe4585f7020008000000000000000a02020002',
+  '0001000000000000000a000b000927c00501000001a1fe4586c1000001a1fe4585f7020008000000000000000a02020002',
+]
+
+test('what a broker wrote is written again byte for byte', () => {
+  for (const value of BROKER_VALUES) {
+    const state = decodeTransactionValue(hex(value))
+    assert.equal(encodeTransactionValue(state).toString('hex'), value)
+  }
+  const key = '0000000e7472616e73616374696f6e732d30'
+  assert.equal(encodeTransactionKey(decodeTransactionKey(hex(key))).toString('hex'), key)
+})
+
+test('every state comes back as it was', () => {
+  const id = fc.maxSafeNat()
+  const offsets = fc.array(id, { maxLength: 4 })
+  const state: fc.Arbitrary<TransactionState> = fc.record(
+    {
+      producerId: id,
+      previousProducerId: fc.oneof(fc.constant(-1), id),
+      nextProducerId: fc.oneof(fc.constant(-1), id),
+      producerEpoch: fc.integer({ min: 0, max: 32_767 }),
+      transactionTimeoutMs: fc.integer({ min: 1, max: 2 ** 31 - 1 }),
+      status: fc.constantFrom('Ongoing', 'PrepareCommit', 'PrepareAbort', 'CompleteAbort'),
+      partitions: fc.array(
+        fc.record(
+          {
+            topic: fc.string({ maxLength: 249 }),
+            partitions: fc.array(fc.nat({ max: 2 ** 31 - 1 }), { maxLength: 200 }),
+          },
+          { noNullPrototype: true },
+        ),
+        { maxLength: 5 },
+      ),
+      lastUpdateTimestamp: id,
+      startTimestamp: fc.oneof(fc.constant(-1), id),
+      clientTransactionVersion: fc.constantFrom(0, 1, 2),
+      firstOffsets: offsets,
+    },
+    { noNullPrototype: true },
+  )
+  fc.assert(
+    fc.property(state, fc.boolean(), (given, isOurs) => {
+      const { firstOffsets, ...rest } = given
+      const written = isOurs && firstOffsets !== undefined ? { ...rest, firstOffsets } : rest
+      assert.deepEqual(decodeTransactionValue(encodeTransactionValue(written)), written)
     }),
   )
 })
