@@ -21,6 +21,8 @@ export const ERROR_CODES = {
   MESSAGE_TOO_LARGE: 'the records make a batch above maxMessageBytes or segmentBytes',
   PRODUCER_FENCED: 'a newer instance of the producer has taken over; nothing was written',
   OUT_OF_ORDER_SEQUENCE: 'records of the producer before these are missing; nothing was written',
+  TRANSACTION_ABORTED:
+    'the transaction was given up: its time was up, or records of it were refused',
   DUPLICATE_SEQUENCE:
     'the records were written before, so long ago that their offsets are not remembered',
   OFFSET_CONFLICT: 'expectedOffset is not the log end offset',

@@ -1,4 +1,4 @@
-import { OFFSETS_TOPIC } from './groups/offset-store.ts'
+import type { OFFSETS_TOPIC } from './groups/offset-store.ts'
 import { describeTopic } from './log/descriptions.ts'
 import { GroupCalls } from './log/group-calls.ts'
 import { refuseInternal } from './log/group-offsets.ts'
@@ -26,6 +26,7 @@ import type {
 import { resolveCompactOptions, resolveFetchOptions, resolveReadOptions } from './options.ts'
 import type { FetchResult } from './topics/fetcher.ts'
 import { fetch } from './topics/fetcher.ts'
+import { isInternalTopic } from './topics/internal-topics.ts'
 import type { RecordStream } from './topics/record-stream.ts'
 import { readStream } from './topics/record-stream.ts'
 import type { TopicDeclaration, TopicDeclarations } from './topics/topic-definition.ts'
@@ -286,7 +287,7 @@ export class Log<T extends object = AnyTopics> extends GroupCalls<T> {
   topics(): string[] {
     this.#session.requireOpen()
     const names = this.#core.topics.list().map((topic) => topic.name)
-    return names.filter((name) => name !== OFFSETS_TOPIC).sort()
+    return names.filter((name) => !isInternalTopic(name)).sort()
   }
 
   async describeTopic(name: string): Promise<TopicDescription> {

@@ -313,13 +313,6 @@ export interface PartitionRecovery extends TopicPartition {
   readonly inMemory: readonly string[]
 }
 
-/** A committed offset that lay past the end of its partition after a crash. */
-export interface ResetOffset extends TopicPartition {
-  readonly group: string
-  readonly from: number
-  readonly to: number
-}
-
 /** What `open` found and did. */
 export interface RecoveryReport {
   /** The last owner closed the directory. */
@@ -336,6 +329,29 @@ export interface RecoveryReport {
   readonly finished: readonly string[]
   /** What could not be written (the disk is full) and holds in memory until it can. */
   readonly inMemory: readonly string[]
+  /** Transactions that a process left open, and how the open ended them. */
+  readonly transactions: readonly RecoveredTransaction[]
+}
+
+/** A transaction without an end that open found. */
+export interface RecoveredTransaction {
+  /** Null where nothing is known of the producer. */
+  readonly transactionalId: string | null
+  readonly producerId: number
+  readonly producerEpoch: number
+  /** `commit`: it had been decided. */
+  readonly outcome: 'commit' | 'abort'
+  /** Where its end was missing. */
+  readonly partitions: readonly TopicPartition[]
+  /** False: a partition has no room for its end yet, or takes no writes. Readers of committed records wait before it. */
+  readonly isComplete: boolean
+}
+
+/** A committed offset that lay past the end of its partition after a crash. */
+export interface ResetOffset extends TopicPartition {
+  readonly group: string
+  readonly from: number
+  readonly to: number
 }
 
 export interface TopicPartitions {

@@ -60,6 +60,7 @@ test('a log without options has the documented defaults', () => {
     compactionBytesPerSecond: undefined,
     compactionMapBytes: 32 * MIB,
     maxTransactionBytes: 8 * MIB,
+    transactionalIdExpirationMs: 604_800_000,
     fileSystem: undefined,
     clock: undefined,
   })
@@ -148,6 +149,7 @@ for (const [name, below] of [
   ['compactionBytesPerSecond', 0],
   ['compactionMapBytes', 1023],
   ['maxTransactionBytes', 0],
+  ['transactionalIdExpirationMs', 0],
 ] as const) {
   test(`${name} takes ${below + 1}, and nothing below it, no fraction and no other type`, () => {
     const resolve = (value: unknown) => resolveLogOptions(loose({ [name]: value }))

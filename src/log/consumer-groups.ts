@@ -13,12 +13,12 @@ import type { GroupSignals, LogSignals } from '../groups/consumer/signals.ts'
 import type { Joining, MemberListener, Membership } from '../groups/coordinator.ts'
 import { GroupCoordinator } from '../groups/coordinator.ts'
 import type { LiveGroup, LiveGroups } from '../groups/live-group.ts'
-import { OFFSETS_TOPIC } from '../groups/offset-store.ts'
 import type { CommittedOffset, OffsetCommit } from '../groups/types.ts'
 import type { AssignorName, ConsumerOptions, ResolvedConsumerOptions } from '../options.ts'
 import { isCompacted, resolveConsumerOptions } from '../options.ts'
 import type { Codecs } from '../storage/environment.ts'
 import type { PartitionLog } from '../storage/partition-log.ts'
+import { isInternalTopic } from '../topics/internal-topics.ts'
 import { appendRaw, rawRecordOf } from '../topics/raw-records.ts'
 import type { Topic } from '../topics/topic.ts'
 import type { Clock, Durability, TopicPartition } from '../types.ts'
@@ -114,7 +114,7 @@ export class ConsumerGroups implements LiveGroups {
     this.#partitionCounts ??= new Map(
       this.#options.topics
         .list()
-        .filter(({ name }) => name !== OFFSETS_TOPIC)
+        .filter(({ name }) => !isInternalTopic(name))
         .map(({ name, partitions }) => [name, partitions.length]),
     )
     return this.#partitionCounts
@@ -284,8 +284,7 @@ class ConsumerAccess implements GroupAccess {
       if (typeof each === 'string') names.add(each)
       else for (const { name } of this.#topics.list()) if (each.test(name)) names.add(name)
     }
-    names.delete(OFFSETS_TOPIC)
-    return [...names]
+    return [...names].filter((name) => !isInternalTopic(name))
   }
 
   findTopic(name: string): Topic | undefined {

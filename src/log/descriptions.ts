@@ -1,5 +1,5 @@
-import { OFFSETS_TOPIC } from '../groups/offset-store.ts'
 import type { PartitionLog } from '../storage/partition-log.ts'
+import { isInternalTopic } from '../topics/internal-topics.ts'
 import type { PartitionDescription, TopicDescription } from '../types.ts'
 import type { TopicRegistry } from './topic-registry.ts'
 
@@ -14,7 +14,7 @@ export async function describeTopic(
   return {
     name,
     topicId: topic.topicId,
-    internal: name === OFFSETS_TOPIC,
+    internal: isInternalTopic(name),
     key: stored?.key ?? topic.codec.key,
     serializer: stored?.serializer ?? topic.codec.serializer.name,
     config: { ...topic.config },

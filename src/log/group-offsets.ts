@@ -26,6 +26,7 @@ import type {
   OffsetCommit,
   ResetTo,
 } from '../groups/types.ts'
+import { isInternalTopic } from '../topics/internal-topics.ts'
 import type { Topic } from '../topics/topic.ts'
 import type { ResolvedDeclaration } from '../topics/topic-definition.ts'
 import { resolveDeclaration } from '../topics/topic-definition.ts'
@@ -47,9 +48,9 @@ export const OFFSETS_DECLARATION: ResolvedDeclaration = resolveDeclaration(OFFSE
   segmentBytes: 1024 * 1024,
 })
 
-/** What a caller changed about `__consumer_offsets` would lose committed offsets: its partition count says where a group's are. */
+/** What a caller changed about `__consumer_offsets` would lose committed offsets: its partition count says where a group's are. Of `__transaction_state` the same holds. */
 export function refuseInternal(topic: string, what: string): void {
-  if (topic === OFFSETS_TOPIC) throw new TypeError(`${OFFSETS_TOPIC} cannot be ${what}`)
+  if (isInternalTopic(topic)) throw new TypeError(`${topic} cannot be ${what}`)
 }
 
 export interface GroupOffsetsOptions {

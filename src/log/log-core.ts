@@ -17,10 +17,12 @@ import { ChunkPool } from '../storage/tail.ts'
 import type { StoredTopic } from '../topics/stored-topic.ts'
 import type { ResolvedDeclaration } from '../topics/topic-definition.ts'
 import { TopicStore } from '../topics/topic-store.ts'
-import type { Clock, FileSystem, ResetOffset } from '../types.ts'
-import { asError, isDiskFull } from '../util/error-code.ts'
+import type { TransactionCoordinator } from '../transactions/coordinator.ts'
+import type { Clock, FileSystem, RecoveredTransaction, ResetOffset } from '../types.ts'
+import { isDiskFull } from '../util/error-code.ts'
 import { nextTurn, turnIsLong } from '../util/turn.ts'
 import { Background } from './background.ts'
+import { closeError, failureOf } from './close-failure.ts'
 import { Compaction } from './compaction.ts'
 import { ConsumerGroups } from './consumer-groups.ts'
 import type { DataDirectory } from './data-directory.ts'
@@ -29,6 +31,7 @@ import { GroupOffsets } from './group-offsets.ts'
 import { LogStarts } from './log-starts.ts'
 import type { TopicFiles } from './topic-files.ts'
 import { metadataError, TopicRegistry } from './topic-registry.ts'
+import { transactionsOf } from './transactions.ts'
 
 export interface CoreOptions {
   readonly data: DataDirectory
@@ -42,6 +45,7 @@ export interface CoreOptions {
 
 export interface StartReport {
   readonly resetOffsets: readonly ResetOffset[]
+  readonly transactions: readonly RecoveredTransaction[]
   readonly inMemory: readonly string[]
 }
 
@@ -58,6 +62,7 @@ export class LogCore {
   readonly clock: Clock
   readonly topics: TopicRegistry
   readonly groups: GroupOffsets
+  readonly transactions: TransactionCoordinator
   readonly consumers: ConsumerGroups
   readonly replays: DeadLetterReplays
   readonly compaction: Compaction
@@ -131,6 +136,12 @@ export class LogCore {
       readOnly: options.readOnly,
       failed: (error) => this.#failedBehind(error),
     })
+    this.transactions = transactionsOf({
+      topics: this.topics,
+      groups: this.groups,
+      clock,
+      options,
+    })
     this.consumers = new ConsumerGroups({
       topics: this.topics,
       offsets: this.groups,
@@ -166,6 +177,8 @@ export class LogCore {
     await this.topics.open(topics, { isClean: this.#data.isClean, recoveryPoints, logStarts })
     this.#areOpen = true
     this.compaction.begin(await this.#data.readCleanerOffsets())
+    // Before the groups are loaded: a transaction may have committed for them.
+    const transactions = this.#options.readOnly ? [] : await this.#endTransactions()
     await this.groups.load()
     const report: { resetOffsets: readonly ResetOffset[]; inMemory: readonly string[] } =
       this.#data.isClean || this.#options.readOnly
@@ -175,7 +188,12 @@ export class LogCore {
     const isDue = !this.#data.isClean || this.#isAhead(recoveryPoints)
     if (isDue && !this.#options.readOnly) await this.#checkpoint()
     this.#startTimers()
-    return report
+    return { ...report, transactions }
+  }
+
+  async #endTransactions(): Promise<readonly RecoveredTransaction[]> {
+    await this.transactions.load()
+    return await this.transactions.completeAtOpen()
   }
 
   /** Partitions that recovery could not make durable, and that take no writes. */
@@ -229,11 +247,13 @@ export class LogCore {
   async close(): Promise<void> {
     this.#isClosing = true
     this.#background.stop()
+    const transactions = await failureOf(this.transactions.close())
     await this.topics.close()
     await this.compaction.close()
     await this.#background.idle()
     const failures: (Error | undefined)[] = [
       this.#failure,
+      transactions,
       await failureOf(this.groups.close()),
       await this.#closePartitions(),
     ]
@@ -338,8 +358,10 @@ export class LogCore {
       this.#background.every(readOnlyPollMs, () => this.poll())
       return
     }
+    this.transactions.opened()
     const applyRetention = async (): Promise<void> => void (await this.applyRetention())
     this.#background.every(retentionCheckIntervalMs, applyRetention)
+    this.#background.every(retentionCheckIntervalMs, () => this.transactions.expire())
     this.#background.every(retentionCheckIntervalMs, () => this.#expireProducers())
     this.#background.every(compactionCheckIntervalMs, () => this.compaction.runInBackground())
     if (offsetsRetentionMs < 0) return
@@ -373,22 +395,5 @@ export class LogCore {
       if (this.#isClosing) return
       await partition.poll(state.logStarts.get(partition.name) ?? 0)
     }
-  }
-}
-
-/** What is written is safe in any case; the next open has to look for it. */
-function closeError(failure: Error): LogError {
-  if (failure instanceof LogError) return failure
-  const code = isDiskFull(failure) ? 'DISK_FULL' : 'STORAGE_FAILED'
-  const message = `the log could not be closed cleanly (${failure.message}); the next open recovers it`
-  return new LogError(code, message, { cause: failure })
-}
-
-async function failureOf(work: Promise<unknown>): Promise<Error | undefined> {
-  try {
-    await work
-    return undefined
-  } catch (error) {
-    return asError(error)
   }
 }

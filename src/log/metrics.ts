@@ -1,9 +1,9 @@
 import type { GroupCounts, LogSignals } from '../groups/consumer/signals.ts'
 import { firstUnreadOffset } from '../groups/lag.ts'
 import type { OffsetStore } from '../groups/offset-store.ts'
-import { OFFSETS_TOPIC } from '../groups/offset-store.ts'
 import type { GroupOffset } from '../groups/types.ts'
 import type { RecordCount } from '../storage/append-target.ts'
+import { isInternalTopic } from '../topics/internal-topics.ts'
 import type { Topic } from '../topics/topic.ts'
 
 /** What a log has done since it was opened, and where its groups are. Counters only rise; a topic that is deleted takes its own with it. */
@@ -63,7 +63,7 @@ export function logMetrics({ topics, offsets, signals }: MetricsSources): LogMet
   return {
     topics: Object.fromEntries(
       topics
-        .filter(({ name }) => name !== OFFSETS_TOPIC)
+        .filter(({ name }) => !isInternalTopic(name))
         .map((topic) => [topic.name, topicMetrics(topic)]),
     ),
     groups: Object.fromEntries(

@@ -1,7 +1,6 @@
 import path from 'node:path'
 import createDebug from 'debug'
 import { LogError } from '../errors.ts'
-import { OFFSETS_TOPIC } from '../groups/offset-store.ts'
 import type { LogOptions, ResolvedLogOptions } from '../options.ts'
 import { resolveLogOptions } from '../options.ts'
 import { METADATA_FILE } from '../storage/file-names.ts'
@@ -13,7 +12,7 @@ import type { ResolvedDeclaration } from '../topics/topic-definition.ts'
 import { resolveDeclaration } from '../topics/topic-definition.ts'
 import { newTopicId } from '../topics/topic-id.ts'
 import { MISSING_STORE, TopicStore } from '../topics/topic-store.ts'
-import type { Clock, RecoveryReport, TopicConfig } from '../types.ts'
+import type { Clock, FileSystem, RecoveryReport, TopicConfig } from '../types.ts'
 import { systemClock } from '../util/clock.ts'
 import { isDiskFull } from '../util/error-code.ts'
 import { Semaphore } from '../util/semaphore.ts'
@@ -21,6 +20,7 @@ import { DataDirectory } from './data-directory.ts'
 import { OFFSETS_DECLARATION, refuseInternal } from './group-offsets.ts'
 import { LogCore } from './log-core.ts'
 import { TopicFiles } from './topic-files.ts'
+import { TRANSACTIONS_DECLARATION } from './transactions.ts'
 
 const debug = createDebug('brokerless:log')
 
@@ -98,8 +98,8 @@ class Opening {
     const { data, fileSystem, clock, options, declared } = this.#context
     const found = await this.#files.list()
     const loaded = await TopicStore.load(fileSystem, path.join(data.path, METADATA_FILE))
-    const store = loaded.store ?? new TopicStore(fileSystem, path.join(data.path, METADATA_FILE))
     const isFresh = loaded.problem === MISSING_STORE && found.topics.size === 0
+    const store = loaded.store ?? rebuiltStore(fileSystem, data.path, isFresh)
     const metadataRebuilt = isFresh ? undefined : loaded.problem
     const foreign = await this.#foreignTopics(store, found.topics)
     this.#tellMissing(store, found.topics)
@@ -135,6 +135,7 @@ class Opening {
         metadataRebuilt,
         finished: this.#finished,
         inMemory: [...this.#inMemory, ...report.inMemory],
+        transactions: report.transactions,
       }
       debug('opened %s: %o', data.path, {
         clean: recovery.clean,
@@ -193,8 +194,11 @@ class Opening {
         this.#alterations.push({ topic: name, partitions, config })
       }
     }
-    const offsets = changed.get(OFFSETS_TOPIC) ?? store.get(OFFSETS_TOPIC)
-    return { changed: [...changed.values(), ...compactedOffsets(offsets, options)], recreated }
+    const internal = INTERNAL_DECLARATIONS.map((declaration) => {
+      const stored = changed.get(declaration.name) ?? store.get(declaration.name)
+      return compactedInternal(declaration, stored, options)
+    })
+    return { changed: [...changed.values(), ...internal.flat()], recreated }
   }
 
   async #save(
@@ -272,20 +276,36 @@ class Opening {
   }
 }
 
+/** The topics that a broker keeps for itself, as this log makes them. */
+const INTERNAL_DECLARATIONS: readonly ResolvedDeclaration[] = [
+  OFFSETS_DECLARATION,
+  TRANSACTIONS_DECLARATION,
+]
+
 /** What an earlier version has made otherwise is kept small by compaction as well; nobody has to be told. */
-function compactedOffsets(
-  offsets: StoredTopic | undefined,
+function compactedInternal(
+  declaration: ResolvedDeclaration,
+  stored: StoredTopic | undefined,
   { readOnly }: ResolvedLogOptions,
 ): StoredTopic[] {
-  if (offsets === undefined || readOnly) return []
-  const outcome = reconcile(offsets, { ...OFFSETS_DECLARATION, partitions: undefined })
+  if (stored === undefined || readOnly) return []
+  const outcome = reconcile(stored, { ...declaration, partitions: undefined })
   return outcome.kind === 'altered' ? [outcome.topic] : []
 }
 
-/** What a broker keeps in `__consumer_offsets` is known, whoever made the directory. */
+/** What a broker keeps in topics of its own is known, whoever made the directory. */
 function takenIn(name: string, topicId: string, partitions: number): StoredTopic {
-  if (name !== OFFSETS_TOPIC) return foreignTopic(name, topicId, partitions)
-  return { ...newTopic(OFFSETS_DECLARATION, topicId), partitions }
+  const declaration = INTERNAL_DECLARATIONS.find((each) => each.name === name)
+  if (declaration === undefined) return foreignTopic(name, topicId, partitions)
+  return { ...newTopic(declaration, topicId), partitions }
+}
+
+/** Which producer ids have been given is to be found out, where there was anything. */
+function rebuiltStore(fileSystem: FileSystem, directory: string, isFresh: boolean): TopicStore {
+  const file = path.join(directory, METADATA_FILE)
+  return isFresh
+    ? new TopicStore(fileSystem, file)
+    : new TopicStore(fileSystem, file, { nextProducerId: 0, topics: [] })
 }
 
 interface Judgement {

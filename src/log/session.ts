@@ -47,6 +47,7 @@ export class Session {
     // First, so that they commit what is done.
     await this.core.consumers.close()
     this.#areConsumersClosed = true
+    this.core.transactions.beginClose()
     while (this.#underWay.size > 0) await Promise.allSettled(this.#underWay)
     await this.core.close()
   }

@@ -7,12 +7,12 @@
  * that the file does not name is foreign and is taken in, so none of ours may outlive its entry.
  */
 import { LogError } from '../errors.ts'
-import { OFFSETS_TOPIC } from '../groups/offset-store.ts'
 import type { LogConfig } from '../options.ts'
 import { isCompacted, resolveTopicConfig, TOPIC_CONFIG_DEFAULTS } from '../options.ts'
 import type { StorageEnvironment } from '../storage/environment.ts'
 import { partitionDirectoryName } from '../storage/file-names.ts'
 import { PartitionLog } from '../storage/partition-log.ts'
+import { isInternalTopic } from '../topics/internal-topics.ts'
 import type { Serializer } from '../topics/serializers.ts'
 import { builtInSerializer, bytes } from '../topics/serializers.ts'
 import type { StoredTopic } from '../topics/stored-topic.ts'
@@ -312,8 +312,7 @@ export class TopicRegistry {
   /** What the log says of compression and waiting is for its callers' records. */
   #configOf({ name, config }: StoredTopic): TopicConfig {
     const { compression, compressionLevel, lingerMs } = TOPIC_CONFIG_DEFAULTS
-    const isInternal = name === OFFSETS_TOPIC
-    const own = isInternal ? { compression, compressionLevel, lingerMs } : undefined
+    const own = isInternalTopic(name) ? { compression, compressionLevel, lingerMs } : undefined
     return resolveTopicConfig(config, { ...this.defaults, ...own })
   }
 

@@ -77,6 +77,8 @@ export interface LogOptions<Topics extends object = object> {
   readonly compactionMapBytes?: number
   /** Bytes of a transaction's records above which they are written before it is committed, and memory is given back. Default 8 MiB; at least 1. */
   readonly maxTransactionBytes?: number
+  /** Milliseconds after which a transactional id that nobody has used is forgotten. Default 604,800,000: 7 days; at least 1. */
+  readonly transactionalIdExpirationMs?: number
   /** Default: the disk. */
   readonly fileSystem?: FileSystem
   /** Default: the system's. */
@@ -122,6 +124,7 @@ const LOG_OPTIONS: ReadonlySet<string> = new Set<keyof LogOptions>([
   'compactionBytesPerSecond',
   'compactionMapBytes',
   'maxTransactionBytes',
+  'transactionalIdExpirationMs',
   'fileSystem',
   'clock',
 ])
@@ -187,14 +190,28 @@ export function resolveLogOptions(input?: LogOptions): ResolvedLogOptions {
       32 * MIB,
       1024,
     ),
+    ...transactionOptions(given),
+    fileSystem: given.fileSystem,
+    clock: given.clock,
+  }
+}
+
+type TransactionOptionNames = 'transactionalIdExpirationMs' | 'maxTransactionBytes'
+
+function transactionOptions(given: LogOptions): Pick<ResolvedLogOptions, TransactionOptionNames> {
+  return {
+    transactionalIdExpirationMs: optionalInteger(
+      'transactionalIdExpirationMs',
+      given.transactionalIdExpirationMs,
+      7 * 24 * 60 * 60 * 1000,
+      1,
+    ),
     maxTransactionBytes: optionalInteger(
       'maxTransactionBytes',
       given.maxTransactionBytes,
       8 * MIB,
       1,
     ),
-    fileSystem: given.fileSystem,
-    clock: given.clock,
   }
 }
 

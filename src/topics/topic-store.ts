@@ -71,6 +71,7 @@ export class TopicStore {
     return [...this.#topics.values()]
   }
 
+  /** Below `FIRST_PRODUCER_ID`: the file was lost, and which ones have been given is to be found out. */
   get nextProducerId(): number {
     return this.#nextProducerId
   }
@@ -147,10 +148,10 @@ export class TopicStore {
     })
   }
 
-  /** Takes `count` producer ids and answers with the first. They are never given again. */
-  async takeProducerIds(count: number): Promise<number> {
+  /** Takes `count` producer ids, none below `atLeast`, and answers with the first. They are never given again. */
+  async takeProducerIds(count: number, atLeast: number = FIRST_PRODUCER_ID): Promise<number> {
     return await this.#mutex.run(async () => {
-      const first = this.#nextProducerId
+      const first = Math.max(this.#nextProducerId, atLeast, FIRST_PRODUCER_ID)
       await this.#apply({ nextProducerId: first + count })
       return first
     })

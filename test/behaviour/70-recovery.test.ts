@@ -86,6 +86,7 @@ for (const { name, make } of PLACES) {
         metadataRebuilt: undefined,
         finished: [],
         inMemory: [],
+        transactions: [],
       })
       assert.equal((await recordsOf(again, 'events', 0)).length, 15)
     })

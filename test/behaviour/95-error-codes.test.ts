@@ -3,6 +3,7 @@ import assert from 'node:assert/strict'
 import { describe, test } from 'node:test'
 import type { LogErrorCode, StandardSchemaV1 } from '../../src/index.ts'
 import { ERROR_CODES, LogError } from '../../src/index.ts'
+import { openLog as openParts } from '../../src/log/open-log.ts'
 import { ManualClock, MemoryFileSystem } from '../../src/testing/index.ts'
 import { FaultFileSystem } from '../support/fault-file-system.ts'
 import { copyFixture } from '../support/fixtures.ts'
@@ -220,6 +221,18 @@ const SCENARIOS: Record<LogErrorCode, Scenario> = {
   },
   PRODUCER_FENCED: { run: () => withProducer([1, 0], [0, 0]) },
   OUT_OF_ORDER_SEQUENCE: { run: () => withProducer([0, 0], [0, 2]) },
+  TRANSACTION_ABORTED: {
+    run: async () => {
+      const own = new ManualClock()
+      const { directory, fileSystem } = place()
+      const { core } = await openParts(directory, { fileSystem, clock: own })
+      const producer = await core.transactions.take()
+      const transaction = producer.begin({ timeoutMs: 1000, durability: undefined })
+      await own.advance(1000)
+      await core.close()
+      return await transaction.commit([])
+    },
+  },
   DUPLICATE_SEQUENCE: {
     run: () => withProducer([0, 0], [0, 1], [0, 2], [0, 3], [0, 4], [0, 5], [0, 0]),
   },

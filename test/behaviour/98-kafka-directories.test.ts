@@ -6,7 +6,7 @@ import { tmpdir } from 'node:os'
 import { join, relative } from 'node:path'
 import type { TestContext } from 'node:test'
 import { describe, test } from 'node:test'
-import type { DamagedRegion, LogRecord } from '../../src/index.ts'
+import type { DamagedRegion, LogRecord, TopicPartition } from '../../src/index.ts'
 import { Log } from '../../src/index.ts'
 import type { ExpectedPartition, FixtureSet } from '../support/fixtures.ts'
 import {
@@ -40,6 +40,13 @@ const CLOSED_SETS: readonly FixtureSet[] = [
   'transactions-v1',
 ]
 
+/** Those where a broker was stopped while transactions were open: an open to write ends them. */
+const UNDECIDED_SETS: ReadonlySet<FixtureSet> = new Set<FixtureSet>([
+  'offsets',
+  'transactions',
+  'transactions-v1',
+])
+
 /** Every file's bytes, by its path. */
 async function contentOf(directory: string): Promise<Map<string, string>> {
   const entries = await readdir(directory, { recursive: true, withFileTypes: true })
@@ -50,10 +57,11 @@ async function contentOf(directory: string): Promise<Map<string, string>> {
 }
 
 for (const set of CLOSED_SETS) {
+  const readOnly = UNDECIDED_SETS.has(set)
   describe(`the directory ${set}, which a broker closed`, () => {
     test('is read as Kafka reads it', async (t) => {
       const expected = await loadExpected(set)
-      await using log = await open(await copyFixture(set, t), expected)
+      await using log = await open(await copyFixture(set, t), expected, undefined, { readOnly })
       assert.deepEqual([log.recovery.clean, log.recovery.scannedBytes], [true, 0])
       await expectKafkasView(log, expected)
     })
@@ -73,12 +81,27 @@ for (const set of CLOSED_SETS) {
       const directory = await copyFixture(set, t)
       await removeFiles(directory, SIDE_FILES)
       {
-        await using log = await open(directory, expected)
+        await using log = await open(directory, expected, undefined, { readOnly })
         await expectKafkasView(log, expected)
       }
-      await using again = await open(directory, expected)
+      await using again = await open(directory, expected, undefined, { readOnly })
       await expectKafkasView(again, expected)
     })
+
+    if (readOnly) {
+      test('has what is open there aborted by an open to write, and is else left as it was', async (t) => {
+        const expected = await loadExpected(set)
+        const directory = await copyFixture(set, t)
+        await using log = await open(directory, expected, 0)
+        const { transactions } = log.recovery
+        assert.ok(transactions.length > 0)
+        for (const each of transactions) {
+          assert.deepEqual([each.outcome, each.isComplete], ['abort', true])
+        }
+        await expectEnded(log, set, directory)
+      })
+      return
+    }
 
     test('is left as it was by an open and a close, save for what is ours', async (t) => {
       const expected = await loadExpected(set)
@@ -101,6 +124,24 @@ for (const set of CLOSED_SETS) {
   })
 }
 
+/** Nothing is open any more; markers came behind Kafka's records, which are as they were, and no reader of committed ones has lost any. */
+async function expectEnded(log: Log, set: FixtureSet, directory: string): Promise<void> {
+  for (const { topic, expected, directory: before } of await loadPartitions(set)) {
+    const name = `${topic}-${expected.partition}`
+    const range = await log.offsets(topic, expected.partition)
+    assert.equal(range.lastStable, range.latest, name)
+    for (const file of await namesEndingWith(before, '.log')) {
+      const kafkas = await readFile(join(before, file))
+      const now = await readFile(join(directory, name, file))
+      assert.ok(now.subarray(0, kafkas.length).equals(kafkas), `${name}/${file}`)
+    }
+    const { records } = await readAll(log, topic, expected, 'read_committed')
+    const committed = records.map(({ offset }) => offset)
+    const known = expected.readCommittedOffsets
+    assert.deepEqual(committed.slice(0, known.length), known, name)
+  }
+}
+
 /** The damaged sets' one topic; its partition 1 is sound. */
 const JOURNAL = 'journal'
 
@@ -111,10 +152,16 @@ async function partitionsOf(set: FixtureSet): Promise<[ExpectedPartition, Expect
 }
 
 /** After an open and a close a set's directory is as a broker leaves it that was started there and stopped. */
-async function expectRecovered(directory: string, set: FixtureSet): Promise<void> {
+async function expectRecovered(
+  directory: string,
+  set: FixtureSet,
+  ended: readonly TopicPartition[] = [],
+): Promise<void> {
   for (const { topic, expected } of await loadPartitions(set)) {
     const { recovered, partition } = expected
     assert.ok(recovered)
+    // Markers have come behind what the broker has.
+    if (ended.some((each) => each.topic === topic && each.partition === partition)) continue
     const own = join(directory, `${topic}-${partition}`)
     for (const { baseOffset, logBytes } of recovered.segments) {
       assert.equal((await readFile(join(own, segmentFile(baseOffset)))).length, logBytes)
@@ -133,14 +180,18 @@ describe('the directory unclean, which a killed broker left', () => {
       const directory = await copyFixture('unclean', t)
       await removeFiles(directory, without)
       {
-        // At a time when no producer is forgotten for its age.
-        await using log = await open(directory, expected, 0)
-        assert.equal(log.recovery.clean, false)
-        assert.equal(log.recovery.scannedBytes, await sizeOfLogs('unclean'))
+        await using log = await open(directory, expected, undefined, { readOnly: true })
         await expectKafkasView(log, expected)
-        await expectAcknowledged(log)
       }
-      await expectRecovered(directory, 'unclean')
+      // At a time when no producer is forgotten for its age.
+      const log = await open(directory, expected, 0)
+      assert.equal(log.recovery.clean, false)
+      assert.equal(log.recovery.scannedBytes, await sizeOfLogs('unclean'))
+      await expectAcknowledged(log)
+      await expectEnded(log, 'unclean', directory)
+      await log.close()
+      const ended = log.recovery.transactions.flatMap(({ partitions }) => partitions)
+      await expectRecovered(directory, 'unclean', ended)
     })
   }
 

@@ -1,0 +1,58 @@
+import type { Producer } from './producer.ts'
+
+const PREFIX = 'brokerless-'
+const POOL_NAME = /^brokerless-[1-9][0-9]*$/
+
+/** The names of the pool are not to be given by users: its producers would be fenced. */
+export function isPoolName(transactionalId: string): boolean {
+  return POOL_NAME.test(transactionalId)
+}
+
+/**
+ * Producers for transactions without a name. One that has just ended a transaction rests while its markers come to the disk: others take their turn, so
+ * that nobody waits for that (see `Identity.mustRest`).
+ */
+export class ProducerPool {
+  readonly #init: (transactionalId: string) => Promise<Producer>
+  /** The one that has rested longest first. */
+  readonly #resting: Producer[] = []
+  #made = 0
+  #inUse = 0
+  #mostInUse = 0
+
+  constructor(init: (transactionalId: string) => Promise<Producer>) {
+    this.#init = init
+  }
+
+  take(): Producer | Promise<Producer> {
+    this.#inUse += 1
+    this.#mostInUse = Math.max(this.#mostInUse, this.#inUse)
+    const rested = this.#rested()
+    return rested ?? this.#make()
+  }
+
+  giveBack(producer: Producer): void {
+    this.#inUse -= 1
+    if (producer.fenced === undefined) this.#resting.push(producer)
+  }
+
+  #rested(): Producer | undefined {
+    // Those whose partition has failed never will.
+    while (this.#resting[0]?.identity.cannotRest === true) this.#resting.shift()
+    const [first] = this.#resting
+    if (first === undefined) return undefined
+    // There are enough: its own transaction sees to it that the markers are synced.
+    const areEnough = this.#made >= 3 * this.#mostInUse + 1
+    return areEnough || !first.identity.mustRest('os') ? this.#resting.shift() : undefined
+  }
+
+  async #make(): Promise<Producer> {
+    this.#made += 1
+    try {
+      return await this.#init(`${PREFIX}${this.#made}`)
+    } catch (error) {
+      this.#inUse -= 1
+      throw error
+    }
+  }
+}
