@@ -64,11 +64,11 @@ export function copyRecordSet({ keys, values, headers, timestamps }: RecordSet):
   }
 }
 
-function copyBytes(bytes: Uint8Array | null): Uint8Array | null {
+export function copyBytes(bytes: Uint8Array | null): Uint8Array | null {
   return bytes === null ? null : Uint8Array.prototype.slice.call(bytes)
 }
 
-function copyHeaders(headers: RecordHeaders | undefined): RecordHeaders | undefined {
+export function copyHeaders(headers: RecordHeaders | undefined): RecordHeaders | undefined {
   if (headers === undefined) return undefined
   const copies = Object.entries(headers).map(([name, value]) => [
     name,

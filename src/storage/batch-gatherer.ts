@@ -10,9 +10,9 @@ import type { Codecs } from '../codec/codecs.ts'
 import type { Compression } from '../codec/compression-choice.ts'
 import { compressionOf, NO_COMPRESSION } from '../codec/compression-choice.ts'
 import type { RecordSet } from '../codec/record-set.ts'
-import { MessageTooLargeError } from '../errors.ts'
 import type { TopicConfig } from '../types.ts'
 import type { AppendCall, BatchProducer, TransactionEnd } from './append-call.ts'
+import { largestBatchBytes, requireFits } from './batch-limit.ts'
 import { Packing } from './packing.ts'
 import { PendingBatch } from './pending-batch.ts'
 import type { Chunk, Tail } from './tail.ts'
@@ -191,7 +191,7 @@ export class BatchGatherer {
   }
 
   get #largestBatchBytes(): number {
-    return Math.min(this.#config.maxMessageBytes, this.#config.segmentBytes)
+    return largestBatchBytes(this.#config)
   }
 
   /** Batches are compressed, and lie in chunks of their own until they are. */
@@ -207,18 +207,8 @@ export class BatchGatherer {
   /** Encodes a call alone, to learn its size, where the bound of it is above the largest batch. */
   #refuseTooLarge(set: RecordSet, now: number, markerBytes = 0): void {
     if (set.values.length === 0) return
-    const scratch = Buffer.allocUnsafe(encodedSizeBound(set) + BATCH_HEADER_BYTES)
-    const encoder = new BatchEncoder()
-    encoder.begin(scratch, 0)
-    encoder.add(set, now, this.#config.timestampType, scratch.length)
-    const { maxMessageBytes, segmentBytes } = this.#config
-    if (encoder.end > maxMessageBytes) {
-      throw new MessageTooLargeError(this.#where, encoder.end, 'maxMessageBytes', maxMessageBytes)
-    }
-    const bytes = encoder.end + markerBytes
-    if (bytes > segmentBytes) {
-      throw new MessageTooLargeError(this.#where, bytes, 'segmentBytes', segmentBytes)
-    }
+    const bytes = encodedSizeBound(set)
+    requireFits(this.#where, set, bytes, now, this.#config, markerBytes)
   }
 
   /** False, with nothing added, where the batch has calls and would become too large. */
