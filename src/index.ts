@@ -21,6 +21,7 @@ export {
   type CommitAcknowledgement,
   type CommittableRecord,
   type CommittedOffset,
+  type CommittedPartition,
   type CommittedSignal,
   type Concurrency,
   type ConsumedBatch,
@@ -56,6 +57,7 @@ export {
   type OffsetCommit,
   type PartitionLag,
   type PartitionsSignal,
+  type Producer,
   type RebalancedSignal,
   type ReplayOptions,
   type ResetTo,
@@ -64,6 +66,9 @@ export {
   type SubscribedTo,
   type TopicAlteration,
   type TopicMetrics,
+  type Transaction,
+  type TransactionAcknowledgement,
+  type TransactionPhase,
 } from './log.ts'
 export type {
   AssignorName,
@@ -73,13 +78,17 @@ export type {
   ConsumerFrom,
   ConsumerOptions,
   FetchOptions,
+  IdempotentProduceOptions,
   LogOptions,
   OnCorrupt,
   PartitionsCallback,
   ProduceOptions,
+  ProducerOptions,
   ReadFrom,
   ReadOptions,
   SeekTo,
+  TransactionOptions,
+  TransactionProduceOptions,
 } from './options.ts'
 export { nodeFileSystem } from './storage/file-system.ts'
 export type { FetchResult } from './topics/fetcher.ts'

@@ -1,6 +1,5 @@
 import type { OFFSETS_TOPIC } from './groups/offset-store.ts'
 import { describeTopic } from './log/descriptions.ts'
-import { GroupCalls } from './log/group-calls.ts'
 import { refuseInternal } from './log/group-offsets.ts'
 import type { BackgroundFailure, LogCore } from './log/log-core.ts'
 import type { LogMetrics } from './log/metrics.ts'
@@ -16,6 +15,7 @@ import { openLog } from './log/open-log.ts'
 import { Producing } from './log/producing.ts'
 import { closedError } from './log/refusals.ts'
 import { Session } from './log/session.ts'
+import { TransactionCalls } from './log/transaction-calls.ts'
 import type {
   CompactOptions,
   FetchOptions,
@@ -101,13 +101,20 @@ export type { BackgroundFailure } from './log/log-core.ts'
 export type { LogEvents } from './log/log-events.ts'
 export type { GroupMetrics, LogMetrics, TopicMetrics } from './log/metrics.ts'
 export type { TopicAlteration } from './log/open-log.ts'
+export type { Producer } from './transactions/log-producer.ts'
+export type {
+  CommittedPartition,
+  Transaction,
+  TransactionAcknowledgement,
+} from './transactions/transaction.ts'
+export type { TransactionPhase } from './transactions/types.ts'
 
 /**
  * Kafka's log in this process: topics, partitions, durable segments, and the committed offsets of consumer groups.
  * One writer a data directory. Misuse rejects with `TypeError` or `RangeError`, trouble with `LogError` and its `code`;
  * after `close` every call rejects with `CLOSED`, save those of handlers that the close waits for.
  */
-export class Log<T extends object = AnyTopics> extends GroupCalls<T> {
+export class Log<T extends object = AnyTopics> extends TransactionCalls<T> {
   /** What `open` found and did. */
   readonly recovery: RecoveryReport
   readonly #core: LogCore

@@ -80,7 +80,7 @@ export class GroupOffsets {
       clock: options.clock,
       failed: options.failed,
       stored: () => this.#store,
-      writable: () => this.#writableStore(),
+      writable: () => this.writable(),
     })
   }
 
@@ -144,7 +144,7 @@ export class GroupOffsets {
     for (const commit of commits) checkCommit(commit)
     this.#requirePartitions(commits)
     refuse()
-    const store = await this.#writableStore()
+    const store = await this.writable()
     // One that was deleted meanwhile has lost its offsets already: these would be the next topic's of that name.
     this.#requirePartitions(commits)
     refuse()
@@ -329,7 +329,8 @@ export class GroupOffsets {
     return this.#store
   }
 
-  #writableStore(): Promise<OffsetStore> | OffsetStore {
+  /** Made where there is none. Throws, or rejects, why no group can be served. */
+  writable(): Promise<OffsetStore> | OffsetStore {
     if (this.#unreadable !== undefined) throw this.#unreadable
     if (this.#store !== undefined) return this.#store
     this.#creating ??= this.#create().finally(() => {

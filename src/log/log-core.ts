@@ -170,6 +170,10 @@ export class LogCore {
     return this.#options.autoCreateTopics
   }
 
+  get maxTransactionBytes(): number {
+    return this.#options.maxTransactionBytes
+  }
+
   /** Opens the partitions and what stands on them, then starts the background work. */
   async start(topics: readonly StoredTopic[]): Promise<StartReport> {
     const recoveryPoints = await this.#data.readRecoveryPoints()

@@ -1,9 +1,14 @@
-import type { ProduceOptions, ResolvedProduceOptions } from '../options.ts'
-import { resolveProduceOptions } from '../options.ts'
+import type {
+  IdempotentProduceOptions,
+  ProduceOptions,
+  ResolvedProduceOptions,
+} from '../options.ts'
+import { resolveIdempotentOptions, resolveProduceOptions } from '../options.ts'
+import type { BatchProducer } from '../storage/append-call.ts'
 import { checkTopicName } from '../storage/file-names.ts'
 import {
   keepProduce,
-  keepRecord,
+  onlyRecordOf,
   prepareProduce,
   prepareRecord,
   produceMany,
@@ -14,6 +19,8 @@ import {
 import { StickyPartitioner } from '../topics/sticky-partitioner.ts'
 import { newTopic } from '../topics/stored-topic.ts'
 import { resolveDeclaration } from '../topics/topic-definition.ts'
+import type { ProducerIdentity } from '../transactions/log-producer.ts'
+import type { PreparedCall } from '../transactions/transaction.ts'
 import type { Acknowledgement, BatchAcknowledgement, ProduceRecord } from '../types.ts'
 import { refuseInternal } from './group-offsets.ts'
 import type { LogCore } from './log-core.ts'
@@ -59,28 +66,76 @@ export class Producing {
     }
   }
 
-  /** Creates the topic first where that is wanted; the records are serialized now, as a topic without declaration would. */
+  /** In batches of a producer; without a sequence they get the next ones. */
+  produceAs(
+    { producerId, producerEpoch }: ProducerIdentity,
+    name: string,
+    records: OneRecord | readonly OneRecord[],
+    given: IdempotentProduceOptions | undefined,
+  ): Promise<Produced> {
+    try {
+      const { options, sequence } = resolveIdempotentOptions(given)
+      options.signal?.throwIfAborted()
+      const isMany = Array.isArray(records)
+      const call = this.prepare(name, isMany ? records : [records as OneRecord], options)
+      const baseSequence = sequence ?? -1
+      const as: BatchProducer = { producerId, producerEpoch, baseSequence, isTransactional: false }
+      const send = ({ topic, prepared }: PreparedCall): Promise<Produced> => {
+        if (sequence !== undefined && prepared.sets.size > 1) {
+          throw new TypeError(`${name}: sequence needs one partition: give it in the options`)
+        }
+        return isMany
+          ? produceMany(topic, prepared, as)
+          : produceOne(topic, onlyRecordOf(prepared), as)
+      }
+      return call instanceof Promise ? call.then(send) : send(call)
+    } catch (error) {
+      return Promise.reject(error)
+    }
+  }
+
+  /** Throws what is wrong with the records. A promise where the topic is created first; they have bytes of their own then. */
+  prepare(
+    name: string,
+    records: readonly OneRecord[],
+    options: ResolvedProduceOptions,
+  ): PreparedCall | Promise<PreparedCall> {
+    refuseInternal(name, 'produced to')
+    const topic = this.#core.topics.find(name)
+    if (topic === undefined) return this.#prepareForUnknown(name, records, options)
+    const { codec, sticky, partitions, config } = topic
+    requireCodec(this.#core.environment.codecs, options, config)
+    return { topic, prepared: prepareProduce(codec, partitions.length, sticky, records, options) }
+  }
+
   async #toUnknown(
     name: string,
     records: OneRecord | readonly OneRecord[],
     given: ProduceOptions | undefined,
   ): Promise<Produced> {
+    const options = resolveCall(given)
+    const isMany = Array.isArray(records)
+    const list = isMany ? records : [records as OneRecord]
+    const { topic, prepared } = await this.#prepareForUnknown(name, list, options)
+    return isMany ? produceMany(topic, prepared) : produceOne(topic, onlyRecordOf(prepared))
+  }
+
+  /** Creates the topic first where that is wanted; the records are serialized now, as a topic without declaration would. */
+  async #prepareForUnknown(
+    name: string,
+    records: readonly OneRecord[],
+    options: ResolvedProduceOptions,
+  ): Promise<PreparedCall> {
     if (!this.#autoCreate) throw unknownTopic(name)
     checkTopicName(name)
     const { topics, environment } = this.#core
     const declaration = resolveDeclaration(name, topics.isRaw ? RAW_TOPIC : undefined)
     const codec = topics.codecOf(newTopic(declaration, ''), undefined)
     const sticky = new StickyPartitioner(Math.random)
-    const options = resolveCall(given)
     requireCodec(environment.codecs, options, topics.defaults)
-    if (Array.isArray(records)) {
-      const prepared = keepProduce(prepareProduce(codec, 1, sticky, records, options))
-      await topics.create(declaration)
-      return produceMany(topics.get(name), prepared)
-    }
-    const prepared = keepRecord(prepareRecord(codec, 1, sticky, records as OneRecord, options))
+    const prepared = keepProduce(prepareProduce(codec, 1, sticky, records, options))
     await topics.create(declaration)
-    return produceOne(topics.get(name), prepared)
+    return { topic: topics.get(name), prepared }
   }
 }
 

@@ -6,6 +6,7 @@ import type { FailedPartition } from '../errors.ts'
 import { LogError, PartialProduceError } from '../errors.ts'
 import type { ResolvedProduceOptions } from '../options.ts'
 import { copyRecordSet } from '../storage/admission.ts'
+import type { BatchProducer } from '../storage/append-call.ts'
 import { AppendCall } from '../storage/append-call.ts'
 import type { PartitionLog } from '../storage/partition-log.ts'
 import type {
@@ -130,26 +131,30 @@ export function keepProduce({ sets, options }: PreparedProduce): PreparedProduce
   return { sets: new Map(kept), options }
 }
 
-/** As `keepProduce`, for a single record. */
-export function keepRecord(prepared: PreparedRecord): PreparedRecord {
-  return { ...prepared, set: copyRecordSet(prepared.set) }
+/** Of a call with one record. */
+export function onlyRecordOf({ sets, options }: PreparedProduce): PreparedRecord {
+  const [[partition, set]] = [...sets] as [[number, RecordSet]]
+  return { partition, set, options }
 }
 
-/** Appends one prepared record. */
+/** Appends one prepared record; in a batch of its producer, where it has one. */
 export function produceOne(
   target: ProduceTarget,
   { partition, set, options }: PreparedRecord,
+  producer?: BatchProducer,
 ): Promise<Acknowledgement> {
   return new Promise((resolve, reject) => {
     const call = new RecordCall(target, options, partition, resolve, reject)
+    call.producer = producer
     target.partition(partition).append(set, call)
   })
 }
 
-/** Appends prepared records; across partitions not atomic. */
+/** Appends prepared records, in batches of their producer, where they have one; across partitions not atomic. */
 export function produceMany(
   target: ProduceTarget,
   prepared: PreparedProduce,
+  producer?: BatchProducer,
 ): Promise<BatchAcknowledgement[]> {
   const { sets, options } = prepared
   if (sets.size === 0) return Promise.resolve([])
@@ -157,6 +162,7 @@ export function produceMany(
     const outcome = new Outcome(target.name, sets.size, resolve, reject)
     for (const [partition, set] of sets) {
       const call = new BatchCall(target, options, partition, outcome)
+      call.producer = producer
       target.partition(partition).append(set, call)
     }
   })
@@ -271,7 +277,7 @@ class BatchCall extends AppendCall {
   }
 }
 
-function compressionFor(options: ResolvedProduceOptions): Compression | undefined {
+export function compressionFor(options: ResolvedProduceOptions): Compression | undefined {
   const { compression, compressionLevel } = options
   return compression === undefined ? undefined : compressionOf(compression, compressionLevel)
 }

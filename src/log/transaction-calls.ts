@@ -1,0 +1,79 @@
+import type { ProducerOptions, TransactionOptions } from '../options.ts'
+import { resolveProducerOptions, resolveTransactionOptions } from '../options.ts'
+import type { AnyTopics } from '../topics/topic-types.ts'
+import { beginOf, Producer, requireFunction } from '../transactions/log-producer.ts'
+import type { Transaction } from '../transactions/transaction.ts'
+import { runTransaction } from '../transactions/transaction.ts'
+import { GroupCalls } from './group-calls.ts'
+import type { Session } from './session.ts'
+import { TransactionAccess } from './transaction-access.ts'
+
+/** What a log does for producers and transactions. */
+export class TransactionCalls<T extends object = AnyTopics> extends GroupCalls<T> {
+  readonly #session: Session
+  readonly #access: TransactionAccess
+
+  constructor(session: Session) {
+    super(session)
+    this.#session = session
+    this.#access = new TransactionAccess(session)
+  }
+
+  /**
+   * A producer that is idempotent, or one of transactions with `transactionalId`: see `Producer`. Whoever takes a `transactionalId` fences the producer that had it
+   * before, and what that has open is aborted before this resolves. With `producerId` and `producerEpoch` an earlier idempotent one goes on, to send again
+   * what may not have arrived; a `RangeError` for an id that this log has not given.
+   */
+  async producer(options?: ProducerOptions): Promise<Producer<T>> {
+    const session = this.#session
+    session.requireWritable()
+    const { transactionalId, ...resolved } = resolveProducerOptions(options)
+    const { transactions, topics } = session.core
+    if (transactionalId !== undefined && 'transactionTimeoutMs' in resolved) {
+      const { transactionTimeoutMs } = resolved
+      const producer = await session.track(transactions.init(transactionalId, transactionTimeoutMs))
+      return new Producer<T>(this.#access, { producer, transactionTimeoutMs })
+    }
+    const { resumed } = resolved
+    if (resumed === undefined) {
+      const producerId = await session.track(transactions.nextProducerId())
+      return new Producer<T>(this.#access, { producerId, producerEpoch: 0 })
+    }
+    // It would be given to another one day.
+    if (resumed.producerId >= topics.store.nextProducerId) {
+      throw new RangeError(
+        `producerId is ${resumed.producerId}; the log has given none from ${topics.store.nextProducerId} on`,
+      )
+    }
+    return new Producer<T>(this.#access, resumed)
+  }
+
+  /**
+   * Runs a function in a transaction: all that it produces and commits through the transaction is seen at once when it has ended, or never where it throws; then
+   * this rejects with what it has thrown. Answers with what the function has given. See `Transaction.commit` for what else it rejects with.
+   * Where the function itself has called `commit` or `abort`, that is what happens.
+   */
+  async transaction<R>(
+    run: (tx: Transaction<T>) => R | PromiseLike<R>,
+    options?: TransactionOptions,
+  ): Promise<R> {
+    requireFunction(run)
+    return await runTransaction(await this.beginTransaction(options), run)
+  }
+
+  /** The same by hand: `commit` or `abort` ends it, or its time-out, or the log's close, which abort it. Any number may be open at once. */
+  async beginTransaction(options?: TransactionOptions): Promise<Transaction<T>> {
+    this.#session.requireWritable()
+    const resolved = resolveTransactionOptions(options)
+    const { transactions } = this.#session.core
+    const producer = await this.#session.track(Promise.resolve(transactions.take()))
+    const giveBack = (): void => transactions.giveBack(producer)
+    try {
+      this.#session.requireOpen()
+      return beginOf<T>(this.#access, producer, resolved, giveBack)
+    } catch (error) {
+      giveBack()
+      throw error
+    }
+  }
+}
