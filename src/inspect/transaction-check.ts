@@ -2,8 +2,9 @@
 import path from 'node:path'
 import type { PartitionName } from '../storage/file-names.ts'
 import { partitionDirectoryName } from '../storage/file-names.ts'
+import { TRANSACTIONS_TOPIC } from '../transactions/state-log.ts'
 import type { StoredTransaction } from './transaction-states.ts'
-import { storedTransactions, TRANSACTION_TOPIC } from './transaction-states.ts'
+import { storedTransactions } from './transaction-states.ts'
 import type { FoundPart } from './transaction-survey.ts'
 import { ownersOf, willBeDecided } from './transaction-survey.ts'
 import type { VerifyContext } from './verify-context.ts'
@@ -21,11 +22,11 @@ export async function checkTransactions(
 ): Promise<void> {
   const { findings, state } = context
   const transactions = await storedTransactions(context, partitions)
-  const isStateChosen = chosen.some(({ topic }) => topic === TRANSACTION_TOPIC)
+  const isStateChosen = chosen.some(({ topic }) => topic === TRANSACTIONS_TOPIC)
   for (const { partition, file, offset, message } of transactions.unread) {
     // Of unsound bytes the partition's own check has told.
     if (offset === undefined || !isStateChosen) continue
-    const name = path.join(partitionDirectoryName(TRANSACTION_TOPIC, partition), file)
+    const name = path.join(partitionDirectoryName(TRANSACTIONS_TOPIC, partition), file)
     findings.add('state-record', name, message, { firstOffset: offset, lastOffset: offset })
   }
   findings.settle()

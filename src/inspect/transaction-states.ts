@@ -5,6 +5,7 @@ import { RecordLayout } from '../codec/record-layout.ts'
 import { DataFile, FileCache } from '../storage/file-cache.ts'
 import type { PartitionName } from '../storage/file-names.ts'
 import { partitionDirectoryName } from '../storage/file-names.ts'
+import { TRANSACTIONS_TOPIC } from '../transactions/state-log.ts'
 import type { TransactionState } from '../transactions/transaction-state-format.ts'
 import { errorCode } from '../util/error-code.ts'
 import { Semaphore } from '../util/semaphore.ts'
@@ -14,8 +15,6 @@ import type { LogVisitor } from './log-walk.ts'
 import { walkLog } from './log-walk.ts'
 import { partitionFilesOf } from './partition-files.ts'
 import type { SurveyOptions } from './producer-survey.ts'
-
-export const TRANSACTION_TOPIC = '__transaction_state'
 
 export interface StoredTransaction {
   readonly transactionalId: string
@@ -48,7 +47,7 @@ export async function storedTransactions(
 ): Promise<StoredTransactions> {
   const reader = new StateReader(options)
   for (const { topic, partition } of partitions) {
-    if (topic === TRANSACTION_TOPIC) await reader.read(partition)
+    if (topic === TRANSACTIONS_TOPIC) await reader.read(partition)
   }
   return reader
 }
@@ -71,7 +70,7 @@ class StateReader implements StoredTransactions, LogVisitor {
   async read(partition: number): Promise<void> {
     this.#partition = partition
     const { directory, fileSystem } = this.#options
-    const inside = path.join(directory, partitionDirectoryName(TRANSACTION_TOPIC, partition))
+    const inside = path.join(directory, partitionDirectoryName(TRANSACTIONS_TOPIC, partition))
     for (let looks = 1; ; looks += 1) {
       try {
         const { segments } = partitionFilesOf(await fileSystem.readdir(inside))
@@ -137,7 +136,7 @@ class StateReader implements StoredTransactions, LogVisitor {
     const { keyStart, keyLength, valueStart, valueLength } = this.#layout
     const key = keyLength < 0 ? null : bytes.subarray(keyStart, keyStart + keyLength)
     const value = valueLength < 0 ? null : bytes.subarray(valueStart, valueStart + valueLength)
-    const record = decodeInternal(TRANSACTION_TOPIC, key, value)
+    const record = decodeInternal(TRANSACTIONS_TOPIC, key, value)
     if (record?.kind !== 'transaction') {
       const reason = record?.kind === 'unknown' ? record.reason : 'it has no key'
       this.#unread(offset, reason)

@@ -1,7 +1,8 @@
 /** The transactions of a data directory: what `__transaction_state` says of them, joined with what the partitions know of their producers. */
 import type { PartitionName } from '../storage/file-names.ts'
 import type { ProducerEntry } from '../storage/producer-state.ts'
-import type { TransactionStatus } from '../transactions/transaction-state-format.ts'
+import { decisionOf, placesOf } from '../transactions/transaction-machine.ts'
+import type { TransactionState } from '../transactions/transaction-state-format.ts'
 import { comparePartitions } from '../util/compare.ts'
 import { listDirectory } from './directory-listing.ts'
 import { directoryState } from './directory-state.ts'
@@ -40,16 +41,9 @@ export interface TransactionSurvey {
   readonly unread: number
 }
 
-const UNDECIDED: ReadonlySet<TransactionStatus> = new Set([
-  'Ongoing',
-  'PrepareCommit',
-  'PrepareAbort',
-  'PrepareEpochFence',
-])
-
-/** Whether markers are still due. */
-export function isUndecided(status: TransactionStatus): boolean {
-  return UNDECIDED.has(status)
+/** Whether markers are still due, or are not known to be on the disk yet. */
+export function isUnderWay(state: TransactionState): boolean {
+  return decisionOf(state) !== undefined
 }
 
 export async function surveyTransactions(
@@ -139,14 +133,18 @@ function judged(
 /** Whether the state of its transactional id says how it ends, or that it goes on. */
 export function willBeDecided(
   owner: StoredTransaction | undefined,
-  { producerId, producerEpoch }: ProducerEntry,
+  { producerId, producerEpoch, currentTxnFirstOffset }: ProducerEntry,
   { topic, partition }: PartitionName,
 ): boolean {
-  if (owner === undefined || !isUndecided(owner.state.status)) return false
+  if (owner === undefined || !isUnderWay(owner.state)) return false
   const { state } = owner
   if (state.producerId === producerId && state.producerEpoch < producerEpoch) return false
-  return state.partitions.some(
-    (each) => each.topic === topic && each.partitions.includes(partition),
+  // One that came after it, of the same producer and epoch, begins elsewhere.
+  return placesOf(state).some(
+    (place) =>
+      place.topic === topic &&
+      place.partition === partition &&
+      (place.firstOffset === -1 || place.firstOffset === currentTxnFirstOffset),
   )
 }
 

@@ -237,6 +237,54 @@ test('abort refuses what is decided, what is not open, and what is not named', a
   }
 })
 
+/** Those that are left open in the files. */
+async function openAfter(run: (...args: string[]) => Promise<Ran>): Promise<unknown[]> {
+  const { open } = JSON.parse((await run('transactions', '--json')).stdout)
+  return open.map(({ topic, partition }: Record<string, unknown>) => [topic, partition])
+}
+
+test('abort opens to write, which ends all that is open, and tells what became of what was named', async () => {
+  const { log, run } = await written()
+  const { exitCode, stdout, stderr } = await run('abort', 'payments')
+  assert.deepEqual([exitCode, stderr], [0, ''])
+  assert.deepEqual(stdout.split('\n'), [
+    'TOPIC   PARTITION       PRODUCER  EPOCH  FROM  MARKER  OUTCOME  TRANSACTIONAL ID',
+    'orders          0  1099511627776      0     2       5  aborted  payments',
+    'orders          1  1099511627776      0     0       7  aborted  payments',
+    '',
+  ])
+  assert.deepEqual(await openAfter(run), [])
+  const { findings } = await log.verify()
+  assert.deepEqual(
+    findings.filter(({ severity }) => severity !== 'information'),
+    [],
+  )
+  const again = await run('abort', 'payments')
+  assert.equal(again.exitCode, 1)
+  assert.match(again.stderr, /'payments' has no open transaction there/)
+  assert.equal((await run('abort', '--all')).stdout, 'Nothing is open.\n')
+})
+
+test('abort by producer, partition and as JSON', async () => {
+  const { run } = await written()
+  const args = ['--producer-id', '7', '-t', 'orders', '-p', '1', '--json']
+  const { exitCode, stdout } = await run('abort', ...args)
+  assert.equal(exitCode, 0)
+  const [told, ...others] = JSON.parse(stdout)
+  const { markerOffset, ...rest } = told
+  assert.deepEqual(others, [])
+  assert.ok(markerOffset >= 7)
+  assert.deepEqual(rest, {
+    topic: 'orders',
+    partition: 1,
+    producerId: 7,
+    producerEpoch: 2,
+    transactionalId: null,
+    firstOffset: 2,
+    outcome: 'aborted',
+  })
+})
+
 // ------------------------------------------------------------------------------------ as processes
 
 test('transactions and producers as processes print what they print here', async () => {

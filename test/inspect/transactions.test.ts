@@ -133,6 +133,8 @@ test('what is open hangs where the last state is of another transaction, epoch o
     { ...state('Empty'), partitions: [] },
     { ...state('Ongoing'), producerId: 999 },
     { ...state('Ongoing'), partitions: [['orders', 1] as const] },
+    // One that is decided and of which there are markers.
+    { ...state('PrepareCommit'), firstOffsets: [7, 0] },
   ]
   for (const record of cases) {
     const log = await writtenDirectory({

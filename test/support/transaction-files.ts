@@ -1,9 +1,12 @@
 // Data directories written batch by batch, with producers, markers and states of transactions, as a process that was killed would leave them.
 import { CONTROL_ABORT, CONTROL_COMMIT, TRANSACTIONAL_BIT } from '../../src/codec/batch.ts'
 import { encodeBatch, encodeControlBatch } from '../../src/codec/batch-encoder.ts'
-import { ByteWriter } from '../../src/groups/byte-writer.ts'
 import { MemoryFileSystem } from '../../src/testing/index.ts'
 import type { TransactionStatus } from '../../src/transactions/transaction-state-format.ts'
+import {
+  encodeTransactionKey,
+  encodeTransactionValue,
+} from '../../src/transactions/transaction-state-format.ts'
 import type { Clock } from '../../src/types.ts'
 import { Inspected } from './inspected.ts'
 
@@ -20,20 +23,11 @@ export interface StateRecord {
   readonly producerEpoch?: number
   readonly timeoutMs?: number
   readonly partitions?: readonly (readonly [topic: string, ...partitions: number[]])[]
+  /** Of its partitions, in their order. */
+  readonly firstOffsets?: readonly number[]
   readonly startTimestamp?: number
   readonly timestamp?: number
 }
-
-const STATUSES: readonly TransactionStatus[] = [
-  'Empty',
-  'Ongoing',
-  'PrepareCommit',
-  'PrepareAbort',
-  'CompleteCommit',
-  'CompleteAbort',
-  'Dead',
-  'PrepareEpochFence',
-]
 
 /** The batches of one partition, one behind the other. */
 export class WrittenPartition {
@@ -64,13 +58,12 @@ export class WrittenPartition {
     return this.#marker(by, CONTROL_ABORT, coordinatorEpoch)
   }
 
-  /** As `__transaction_state` holds them, value version 0. */
+  /** As `__transaction_state` holds them. */
   state(record: StateRecord): this {
     const { transactionalId, timestamp = 0 } = record
-    const key = new ByteWriter()
-    key.int16(0)
-    key.string(transactionalId)
-    const records = [{ key: key.toBuffer(), value: stateValue(record), timestamp }]
+    const records = [
+      { key: encodeTransactionKey(transactionalId), value: stateValue(record), timestamp },
+    ]
     this.#batches.push(encodeBatch({ baseOffset: this.endOffset, records }))
     this.endOffset += 1
     return this
@@ -115,24 +108,21 @@ export class WrittenPartition {
 }
 
 function stateValue(record: StateRecord): Buffer {
-  const { status, producerId, producerEpoch = 0, timeoutMs = 60_000, partitions } = record
-  const value = new ByteWriter()
-  value.int16(0)
-  value.int64(producerId)
-  value.int16(producerEpoch)
-  value.int32(timeoutMs)
-  const bytes = Buffer.from([STATUSES.indexOf(status)])
-  const rest = new ByteWriter()
-  if (partitions === undefined) rest.int32(-1)
-  else {
-    rest.array(partitions, ([topic, ...numbers]) => {
-      rest.string(topic)
-      rest.array(numbers, (number) => rest.int32(number))
-    })
-  }
-  rest.int64(record.timestamp ?? 0)
-  rest.int64(record.startTimestamp ?? -1)
-  return Buffer.concat([value.toBuffer(), bytes, rest.toBuffer()])
+  const { status, producerId, producerEpoch = 0, timeoutMs = 60_000 } = record
+  const { partitions = [], firstOffsets, timestamp = 0, startTimestamp = -1 } = record
+  return encodeTransactionValue({
+    producerId,
+    previousProducerId: -1,
+    nextProducerId: -1,
+    producerEpoch,
+    transactionTimeoutMs: timeoutMs,
+    status,
+    partitions: partitions.map(([topic, ...numbers]) => ({ topic, partitions: numbers })),
+    lastUpdateTimestamp: timestamp,
+    startTimestamp,
+    clientTransactionVersion: 0,
+    ...(firstOffsets === undefined ? {} : { firstOffsets }),
+  })
 }
 
 /** A directory with these partitions, as a kill leaves it: no snapshots, no indexes, no marker of a clean close. */

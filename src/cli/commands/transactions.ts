@@ -1,6 +1,6 @@
 import type { StoredTransaction } from '../../inspect/transaction-states.ts'
 import type { OpenTransactionPart, TransactionSurvey } from '../../inspect/transaction-survey.ts'
-import { isUndecided } from '../../inspect/transaction-survey.ts'
+import { isUnderWay } from '../../inspect/transaction-survey.ts'
 import type { PartitionName } from '../../storage/file-names.ts'
 import type { Command, CommandContext } from '../command.ts'
 import { EXIT_OK, EXIT_TROUBLE, Trouble } from '../errors.ts'
@@ -26,7 +26,7 @@ export const transactions: Command = {
   usage: '[TRANSACTIONAL-ID] --dir DIR [options]',
   operands: { least: 0, most: 1 },
   details: [
-    'STATE is what __transaction_state says: Empty and Complete… have nothing open; Ongoing and Prepare… wait for markers in PARTITIONS. BEGUN tells how long ago the last transaction began, UPDATED when its state was stored. A transaction that is committed at one go is stored there when it is decided, and not at all where it touched one partition.',
+    'STATE is what __transaction_state says: Empty and Complete… have nothing open; Ongoing and Prepare… wait for markers in PARTITIONS, or for these to come to the disk. BEGUN tells how long ago the last transaction began, UPDATED when its state was stored. A transaction that is committed at one go is stored there when it is decided, and not at all where it touched one partition.',
     'Below stands what hangs: transactions that are open in a partition, and that nothing in __transaction_state will decide. Readers of committed records stop before them. Without a writer the next open to write aborts them; beside a live one only those count that are older than their time-out (15 minutes where it is not known).',
   ],
   options: [
@@ -98,7 +98,7 @@ function chosenOf(
   if (!isOpen) return { stored, open, showsAllOpen: id !== undefined }
   const waiting = stored.filter(
     ({ transactionalId, state }) =>
-      isUndecided(state.status) || open.some((each) => each.transactionalId === transactionalId),
+      isUnderWay(state) || open.some((each) => each.transactionalId === transactionalId),
   )
   return { stored: waiting, open, showsAllOpen: true }
 }
