@@ -193,7 +193,7 @@ export class Log<T extends object = AnyTopics> extends TransactionCalls<T> {
   }
 
   /**
-   * Reads a page of records from an offset, up to the high watermark; with `maxWaitMs` it waits for some.
+   * Reads a page of records from an offset, up to where readers of its `isolationLevel` stop; with `maxWaitMs` it waits for some.
    * Rejects with `OffsetOutOfRangeError` outside the log, with `CorruptLogError` at damage unless `onCorrupt` is `'skip'`.
    */
   fetch<N extends TopicName<T>>(

@@ -15,7 +15,7 @@ const MIB = 1024 * 1024
 
 export interface FetchOptions {
   readonly partition: number
-  /** Where to start, log start offset to high watermark. */
+  /** Where to start, log start offset to log end offset. */
   readonly offset: number
   /**
    * Bytes of batches, and with a `minBytes` of 0 or 1 also at most 500 batches, so that none holds the event loop; the first

@@ -122,9 +122,9 @@ export class PageDecoder implements ReadPage {
   /** The log start has passed it while the page was read: it is not known any more whether its transaction was aborted. */
   #isGone({ isTransactional, lastOffset }: BatchHeader): boolean {
     if (!isTransactional || this.#request.withAborted === true) return false
-    const { name, logStartOffset, logEndOffset } = this.#log
-    if (lastOffset >= logStartOffset) return false
+    if (lastOffset >= this.#log.logStartOffset) return false
     if (this.records.length > 0) return true
+    const { name, logStartOffset, logEndOffset } = this.#log
     throw new OffsetOutOfRangeError(name, this.#request.offset, logStartOffset, logEndOffset)
   }
 

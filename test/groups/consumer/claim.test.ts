@@ -22,6 +22,23 @@ const finished = (committed: number, ...ranges: [number, number][]): string =>
   ) ?? ''
 
 describe('a claim', () => {
+  test('may be read up to the end of its level of isolation', () => {
+    const log = { lastStableOffset: 5, highWatermark: 8 } as PartitionLog
+    for (const [isolationLevel, end] of [
+      ['read_committed', 5],
+      ['read_uncommitted', 8],
+    ] as const) {
+      const start = { position: 4, metadata: '', isolationLevel }
+      const claim = new Claim({ gone: undefined } as Topic, log, start)
+      claim.isBegun = true
+      assert.equal(claim.end, end)
+      for (const position of [4, 5, 7, 8, 9]) {
+        claim.position = position
+        assert.equal(claim.isReadable, position < end)
+      }
+    }
+  })
+
   test('is done up to what is finished, and never less', () => {
     const claim = claimAt(5)
     assert.equal(claim.isDirty, false)
