@@ -191,9 +191,13 @@ export class Transaction<T extends object = AnyTopics> implements AsyncDisposabl
   #add({ topic, prepared }: PreparedCall): Promise<void> {
     this.#buffer.add(topic, prepared, this.#context.now())
     if (this.#buffer.bytes <= this.#context.maxTransactionBytes) return Promise.resolve()
-    this.#spilling ??= this.#spill().finally(() => {
-      this.#spilling = undefined
-    })
+    if (this.#spilling === undefined) {
+      this.#spilling = this.#spill().finally(() => {
+        this.#spilling = undefined
+      })
+      // Who does not wait for it is told by the commit.
+      this.#spilling.catch(() => {})
+    }
     return this.#spilling
   }
 

@@ -222,6 +222,18 @@ suite('an earlier producer', () => {
     },
   )
 
+  onDiskAndInMemory('counts from 0 again after 2^31 - 1', async (place) => {
+    const log = await open(place)
+    const { producerId } = await log.producer()
+    const resumed = await log.producer({ producerId, producerEpoch: 0 })
+    const last = { ...P0, sequence: 2 ** 31 - 1 }
+    const first = await resumed.produce('t', { value: 'a' }, last)
+    await resumed.produce('t', { value: 'b' }, P0)
+    await resumed.produce('t', { value: 'c' }, { ...P0, sequence: 1 })
+    assert.deepEqual(await resumed.produce('t', { value: 'a' }, last), first)
+    assert.deepEqual(await valuesIn(log), ['a', 'b', 'c'])
+  })
+
   onDiskAndInMemory('must be one that the log has given', async (place) => {
     const log = await open(place)
     const { producerId } = await log.producer()

@@ -503,6 +503,20 @@ suite('more than maxTransactionBytes', () => {
     assert.deepEqual(await valuesIn(log), values)
   })
 
+  onDiskAndInMemory(
+    'is told by the commit alone, where nobody waits for the calls',
+    async (place) => {
+      const log = await open(place, { maxTransactionBytes: 1000 })
+      await log.produce('a', { value: '0' }, P0)
+      const failing = log.transaction((tx) => {
+        void tx.produce('a', { value }, { ...P0, expectedOffset: 0 })
+        for (let n = 0; n < 5; n += 1) void tx.produce('a', { value }, P0)
+      })
+      await assert.rejects(failing, codeOf('OFFSET_CONFLICT'))
+      assert.deepEqual(await seen(log), [['0'], [], []])
+    },
+  )
+
   onDiskAndInMemory('counts what was written early in conditions', async (place) => {
     const log = await open(place, { maxTransactionBytes: 1000 })
     const tx = await log.beginTransaction()
