@@ -1,40 +1,81 @@
 import type { AbortedTransaction } from './aborted-index.ts'
 
+/** What a transaction keeps back of a partition: it, and all that lies behind it. */
+export interface Hold {
+  readonly firstOffset: number
+  /** It is committed, and is let go together with what it holds elsewhere: see `releaseJointly`. */
+  bond: Bond | undefined
+}
+
+/** A partition as readers of transactions see it. */
+export interface HeldLog {
+  readonly visible: VisibleTransactions
+  /** Its last stable offset has moved. */
+  stabilized(): void
+}
+
+/** All that one committed transaction holds. */
+export interface Bond {
+  readonly parts: readonly { readonly log: HeldLog; readonly hold: Hold }[]
+}
+
 /**
  * The transactions of one partition as read-committed readers see them: before the first that is not decided they stop, and what an aborted one
  * has written is not for them.
  *
  * It is not what the log says, but what may be seen of it: a transaction over several partitions is released in all of them in one turn of the
- * event loop, when its markers stand in the last of them. `ProducerStates` says what the log says.
+ * event loop, when its markers stand in the last of them, and nothing before it is held any more. `ProducerStates` says what the log says.
  */
 export class VisibleTransactions {
-  /** First offsets by producer id, the lowest first: they are held in the order of the log. */
-  readonly #undecided = new Map<number, number>()
+  /** The lowest first: they are held in the order of the log. */
+  readonly #held = new Set<Hold>()
+  /** Those of `#held` that are not decided, by producer id. */
+  readonly #undecided = new Map<number, Hold>()
   /** By producer id, in the order of the log. */
   readonly #aborted = new Map<number, AbortedTransaction[]>()
 
-  /** Where the earliest transaction that is not decided begins; undefined where there is none. */
+  /** Where the earliest transaction begins that is held back; undefined where there is none. */
   get firstUnstableOffset(): number | undefined {
-    if (this.#undecided.size === 0) return undefined
-    for (const firstOffset of this.#undecided.values()) return firstOffset
+    if (this.#held.size === 0) return undefined
+    for (const { firstOffset } of this.#held) return firstOffset
     return undefined
+  }
+
+  /** The lowest first. */
+  get held(): Iterable<Hold> {
+    return this.#held
   }
 
   /** A transaction of the producer begins, above all that are held. One that is held already stays as it is. Tells whether it is a new one. */
   hold(producerId: number, firstOffset: number): boolean {
     if (this.#undecided.has(producerId)) return false
-    this.#undecided.set(producerId, firstOffset)
+    const hold = { firstOffset, bond: undefined }
+    this.#undecided.set(producerId, hold)
+    this.#held.add(hold)
     return true
   }
 
-  /** It is decided, or nothing of it was written. Tells whether it was held. */
+  /** It is aborted, or nothing of it was written. Tells whether it was held. */
   release(producerId: number): boolean {
-    return this.#undecided.delete(producerId)
+    const hold = this.decide(producerId)
+    return hold !== undefined && this.#held.delete(hold)
+  }
+
+  /** It is committed, and stays held until `letGo`: the producer's next transaction is another one. Undefined where it is not held. */
+  decide(producerId: number): Hold | undefined {
+    const hold = this.#undecided.get(producerId)
+    this.#undecided.delete(producerId)
+    return hold
+  }
+
+  letGo(hold: Hold): void {
+    this.#held.delete(hold)
   }
 
   /** These are held, the lowest first, and no others. */
   holdOnly(undecided: ReadonlyMap<number, number>): void {
     this.#undecided.clear()
+    this.#held.clear()
     for (const [producerId, firstOffset] of undecided) this.hold(producerId, firstOffset)
   }
 
@@ -76,6 +117,7 @@ export class VisibleTransactions {
 
   clear(): void {
     this.#undecided.clear()
+    this.#held.clear()
     this.#aborted.clear()
   }
 }

@@ -2,6 +2,7 @@ import type { RecordSet } from '../codec/record-set.ts'
 import { LogError } from '../errors.ts'
 import type { BatchProducer, TransactionEnd } from '../storage/append-call.ts'
 import { AppendCall } from '../storage/append-call.ts'
+import { releaseAborted, releaseJointly } from '../storage/joint-release.ts'
 import type { PartitionLog } from '../storage/partition-log.ts'
 import type { TransactionOutcome } from './types.ts'
 
@@ -142,10 +143,10 @@ export class DecidedTransaction {
   }
 
   #release(parts: readonly DecidedPart[]): void {
-    release(
-      this.decision.producerId,
-      parts.map(({ log }) => log),
-    )
+    const logs = parts.map(({ log }) => log)
+    const { producerId, outcome } = this.decision
+    if (outcome === 'commit') releaseJointly(producerId, logs)
+    else releaseAborted(producerId, logs)
   }
 
   #isOnDisk(part: DecidedPart): boolean {
@@ -182,12 +183,6 @@ export function endingIn(
 ): TransactionEnd {
   const known = log.producers.get(producerId)?.coordinatorEpoch ?? 0
   return { outcome, coordinatorEpoch: Math.max(known, 0) }
-}
-
-/** Lets read-committed readers see the end of a producer's transaction, in all its partitions in one turn. */
-export function release(producerId: number, logs: readonly PartitionLog[]): void {
-  for (const log of logs) log.visible.release(producerId)
-  for (const log of logs) log.stabilized()
 }
 
 function isRetryable(error: Error): error is LogError {

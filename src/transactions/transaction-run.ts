@@ -50,13 +50,14 @@
 import { LogError } from '../errors.ts'
 import { OFFSETS_TOPIC } from '../groups/offset-store.ts'
 import { copyRecordSet } from '../storage/admission.ts'
+import { releaseJointly } from '../storage/joint-release.ts'
 import type { PartitionLog } from '../storage/partition-log.ts'
 import type { Clock, Durability, Timer } from '../types.ts'
 import { Deferred } from '../util/deferred.ts'
 import { asError } from '../util/error-code.ts'
 import { markerFor } from './data-round.ts'
 import type { MarkerListener } from './decided-transaction.ts'
-import { DecidedTransaction, endingIn, release } from './decided-transaction.ts'
+import { DecidedTransaction, endingIn } from './decided-transaction.ts'
 import type { Identity, UnderWay } from './identity.ts'
 import { appendState } from './state-log.ts'
 import { TransactionData } from './transaction-data.ts'
@@ -333,7 +334,7 @@ export class TransactionRun implements OpenTransaction, UnderWay, MarkerListener
   #finishCommit(logs: readonly PartitionLog[]): void {
     this.#identity.outcome = 'commit'
     this.#tell('commit')
-    release(this.#identity.state.producerId, logs)
+    releaseJointly(this.#identity.state.producerId, logs)
     this.#finish('committed')
   }
 
