@@ -176,6 +176,40 @@ async function reopen(context: TaskContext): Promise<Metrics> {
   return { openMs: stopwatch.milliseconds }
 }
 
+/** A row in each of two tables and an offset in a third, as one transaction at FULL; what arrives in a turn shares it. */
+async function transact(context: TaskContext): Promise<Metrics> {
+  const { directory, dataset, parameters } = context
+  const database = new Database(path.join(directory, 'data.sqlite'))
+  database.pragma('journal_mode = WAL')
+  database.pragma('synchronous = FULL')
+  const tables = Array.from({ length: parameters.partitions }, (_, number) => `records_${number}`)
+  for (const table of tables) {
+    database.exec(`CREATE TABLE ${table} (offset INTEGER PRIMARY KEY, value BLOB)`)
+  }
+  database.exec('CREATE TABLE offsets (name TEXT PRIMARY KEY, offset INTEGER)')
+  const inserts = tables.map((table) => database.prepare(`INSERT INTO ${table} VALUES (?, ?)`))
+  const commit = database.prepare(
+    'INSERT INTO offsets VALUES (?, ?) ON CONFLICT (name) DO UPDATE SET offset = excluded.offset',
+  )
+  const round = (index: number): void => {
+    const { value } = dataset.record(index)
+    for (const insert of inserts) insert.run(index, value)
+    commit.run(`bench-${index % parameters.writers}`, index + 1)
+  }
+  const gatherer = new Gatherer((indexes) => {
+    database.transaction(() => {
+      for (const index of indexes) round(index)
+    })()
+  })
+  const metrics = await concurrentWriters(context, (index) => gatherer.append(index))
+  for (const table of tables) {
+    const count = database.prepare(`SELECT count(*) FROM ${table}`).pluck(true).get()
+    requireEqual('the number of records', count, parameters.records)
+  }
+  database.close()
+  return metrics
+}
+
 export const program: Program = {
   tasks: {
     append,
@@ -186,5 +220,6 @@ export const program: Program = {
     readRandom,
     deliver,
     reopen,
+    transact,
   },
 }

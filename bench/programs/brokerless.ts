@@ -6,6 +6,7 @@ import { deliver } from './brokerless/deliver.ts'
 import { idleConsumers, rebalance } from './brokerless/members.ts'
 import { readRandom, scan } from './brokerless/read.ts'
 import { reopen, touchPartitions } from './brokerless/reopen.ts'
+import { transact } from './brokerless/transactions.ts'
 import type { Program } from './program.ts'
 
 export const program: Program = {
@@ -27,5 +28,6 @@ export const program: Program = {
     runHandler,
     rebalance,
     idleConsumers,
+    transact,
   },
 }

@@ -34,6 +34,7 @@ export type TaskName =
   | 'runHandler'
   | 'rebalance'
   | 'idleConsumers'
+  | 'transact'
 
 /** Tasks that leave what others read as they find it, so that several may read the same directory. A consumer commits for a new group. */
 export const READING_TASKS: ReadonlySet<TaskName> = new Set([
