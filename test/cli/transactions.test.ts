@@ -5,8 +5,10 @@ import { ManualClock } from '../../src/testing/index.ts'
 import { ranAsProcess } from '../support/cli-process.ts'
 import type { Ran } from '../support/command-line.ts'
 import { ran } from '../support/command-line.ts'
+import { logAndCommands } from '../support/command-line-log.ts'
 import { fixtureDirectory } from '../support/fixtures.ts'
 import type { Inspected } from '../support/inspected.ts'
+import { openAt } from '../support/log-places.ts'
 import { WrittenPartition, writtenDirectory } from '../support/transaction-files.ts'
 
 const NOW_MS = Date.UTC(2026, 0, 1)
@@ -283,6 +285,46 @@ test('abort by producer, partition and as JSON', async () => {
     firstOffset: 2,
     outcome: 'aborted',
   })
+})
+
+// --------------------------------------------------------------------------- beside a live writer
+
+test('beside a live writer its open transaction is shown, hangs not, and is not ours to abort', async () => {
+  const { place, clock, run } = logAndCommands()
+  const log = await openAt(place, {
+    clock,
+    maxTransactionBytes: 1,
+    topics: { orders: { value: 'string', partitions: 2 } },
+  })
+  const payments = await log.producer({ transactionalId: 'payments' })
+  const tx = await payments.begin()
+  await tx.produce('orders', { value: 'early' }, { partition: 1 })
+  const { state, transactions, open } = JSON.parse((await run(['transactions', '--json'])).stdout)
+  assert.equal(state, 'live')
+  assert.deepEqual(
+    transactions.map((each: Record<string, unknown>) => [each['transactionalId'], each['state']]),
+    [['payments', 'Ongoing']],
+  )
+  assert.deepEqual(
+    open.map((each: Record<string, unknown>) => [
+      each['topic'],
+      each['partition'],
+      each['producerId'],
+      each['hanging'],
+    ]),
+    [['orders', 1, payments.producerId, false]],
+  )
+  const [producer] = JSON.parse((await run(['producers', '--json', '--open'])).stdout)
+  assert.deepEqual([producer.lastSequence, producer.openFirstOffset], [0, 0])
+  const refused = await run(['abort', 'payments'])
+  assert.equal(refused.exitCode, 1)
+  assert.match(refused.stderr, /^brokerless: this command has to write, and \/data is held/)
+  await tx.commit()
+  assert.match((await run(['transactions', '--open'])).stdout, /^(?!Open)/)
+  await log.close()
+  const { stdout } = await run(['transactions', 'payments'])
+  assert.match(stdout, /^STATE +CompleteCommit$/m)
+  assert.equal((await run(['verify'])).exitCode, 0)
 })
 
 // ------------------------------------------------------------------------------------ as processes
