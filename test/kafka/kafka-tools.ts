@@ -229,7 +229,7 @@ async function check(options: string[], files: readonly string[], quiet: RegExp)
   if (complaints.length > 0) throw new KafkaComplaint(complaints.join('\n'))
 }
 
-/** A record of `__consumer_offsets`, as Kafka's tool decodes its key and its value; null: a tombstone. */
+/** A record of a coordinator's topic, as Kafka's tool decodes its key and its value; null: a tombstone. */
 export interface DecodedRecord {
   readonly key: { readonly type: string; readonly data: Readonly<Record<string, unknown>> }
   readonly payload: { readonly data: Readonly<Record<string, unknown>> } | null
@@ -238,8 +238,20 @@ export interface DecodedRecord {
 const DECODED = /^\| offset: .* key: (?<key>\{.*?\}) payload: (?<payload>.*)$/
 
 /** The records of partitions of `__consumer_offsets`, in order. Throws `KafkaComplaint` where one cannot be decoded. */
-export async function dumpOffsets(directories: readonly string[]): Promise<DecodedRecord[]> {
-  const { out, err } = await run(['--offsets-decoder'], filesIn(directories, /\.log$/))
+export function dumpOffsets(directories: readonly string[]): Promise<DecodedRecord[]> {
+  return dumpDecoded('--offsets-decoder', directories)
+}
+
+/** Those of `__transaction_state`. */
+export function dumpTransactions(directories: readonly string[]): Promise<DecodedRecord[]> {
+  return dumpDecoded('--transaction-log-decoder', directories)
+}
+
+async function dumpDecoded(
+  decoder: string,
+  directories: readonly string[],
+): Promise<DecodedRecord[]> {
+  const { out, err } = await run([decoder], filesIn(directories, /\.log$/))
   if (err.trim() !== '') throw new KafkaComplaint(err)
   const lines = out.split('\n').filter((line) => line.startsWith('| offset: '))
   return lines.map((line) => {

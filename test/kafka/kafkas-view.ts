@@ -106,7 +106,7 @@ async function expectSameLookups(
 }
 
 /** What all groups have committed in a log, as Kafka's Admin shows it. */
-async function committedOffsets(log: ByteLog): Promise<JudgedOffsets> {
+export async function committedOffsets(log: ByteLog): Promise<JudgedOffsets> {
   const all: JudgedOffsets = {}
   for (const group of await log.groups()) {
     const entries = (await log.committedOffsets(group)).map(
