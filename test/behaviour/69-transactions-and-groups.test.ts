@@ -3,6 +3,7 @@ import assert from 'node:assert/strict'
 import { suite } from 'node:test'
 import type { ConsumedRecord, Consumer, ConsumerOptions, Log } from '../../src/index.ts'
 import { LogError } from '../../src/index.ts'
+import { Deferred } from '../../src/util/deferred.ts'
 import { committedBy, fill, isWaiting } from '../support/consuming.ts'
 import { eventually } from '../support/log-places.ts'
 import type { Place } from '../support/on-disk-and-in-memory.ts'
@@ -264,6 +265,30 @@ suite('a member of the group', () => {
       assert.equal(b.consumer.position(T1), 3)
     },
   )
+
+  onDiskAndInMemory('ends its transaction while the log waits for its handler', async (place) => {
+    const log = await open(place)
+    const consumer = log.consumer({ group: 'g', topics: ['t'], autoCommit: false })
+    const [begun, closing] = [new Deferred<void>(), new Deferred<void>()]
+    const running = consumer.run({
+      eachRecord: async ({ topic, partition, offset }) => {
+        begun.resolve()
+        await closing.promise
+        await log.transaction(async (tx) => {
+          await tx.produce('out', { value: `${partition}` })
+          await tx.commitOffset(consumer, { topic, partition, offset: offset + 1 })
+        })
+      },
+    })
+    await begun.promise
+    const closed = log.close()
+    assert.ok(await isWaiting(closed))
+    closing.resolve()
+    await Promise.all([running, closed])
+    const again = await open(place)
+    assert.deepEqual(await committedBy(again, 'g'), { 't-0': 1 })
+    assert.deepEqual(await valuesIn(again), ['0'])
+  })
 
   onDiskAndInMemory('of another log is refused', async (place) => {
     const log = await open(place)
