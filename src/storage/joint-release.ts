@@ -2,8 +2,9 @@
  * Lets read-committed readers see what transactions have committed: each in all of its partitions in one turn of the event loop.
  *
  * That takes more than to let go of all its holds at once, as readers of a partition stop before the first hold: where a transaction that is not decided
- * yet lies before it in one of its partitions, readers of the others would see half of it. So a committed transaction stays held while anything before it
- * in any of its partitions is, and those that lie before each other (the first is earlier in one partition, the second in another) go together.
+ * yet lies before it, or between its records, in one of its partitions, readers would see half of it. So a committed transaction stays held while anything
+ * before its last record in any of its partitions is, and those that lie before each other (the first is earlier in one partition, the second in another)
+ * go together.
  */
 import type { Bond, HeldLog } from './visible-transactions.ts'
 
@@ -11,7 +12,9 @@ import type { Bond, HeldLog } from './visible-transactions.ts'
 export function releaseJointly(producerId: number, logs: readonly HeldLog[]): void {
   const parts = logs.flatMap((log) => {
     const hold = log.visible.decide(producerId)
-    return hold === undefined ? [] : { log, hold }
+    if (hold === undefined) return []
+    const last = log.producers.get(producerId)?.batches.at(-1)
+    return { log, hold, lastOffset: last?.lastOffset ?? hold.firstOffset }
   })
   const bond: Bond = { parts }
   for (const { hold } of parts) hold.bond = bond
@@ -52,9 +55,9 @@ function freeAtStart(log: HeldLog): readonly Bond[] | undefined {
 function withAllBefore(bond: Bond): readonly Bond[] | undefined {
   const found = new Set([bond])
   for (const { parts } of found) {
-    for (const { log, hold } of parts) {
+    for (const { log, lastOffset } of parts) {
       for (const before of log.visible.held) {
-        if (before === hold) break
+        if (before.firstOffset > lastOffset) break
         if (before.bond === undefined) return undefined
         found.add(before.bond)
       }

@@ -10,13 +10,28 @@ export interface Hold {
 /** A partition as readers of transactions see it. */
 export interface HeldLog {
   readonly visible: VisibleTransactions
+  /** What its producers have written last. */
+  readonly producers: {
+    get(producerId: number): { readonly batches: readonly WrittenBatch[] } | undefined
+  }
   /** Its last stable offset has moved. */
   stabilized(): void
 }
 
 /** All that one committed transaction holds. */
 export interface Bond {
-  readonly parts: readonly { readonly log: HeldLog; readonly hold: Hold }[]
+  readonly parts: readonly BondPart[]
+}
+
+export interface BondPart {
+  readonly log: HeldLog
+  readonly hold: Hold
+  /** Of the transaction's records there. */
+  readonly lastOffset: number
+}
+
+interface WrittenBatch {
+  readonly lastOffset: number
 }
 
 /**

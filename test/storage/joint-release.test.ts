@@ -6,11 +6,22 @@ import { VisibleTransactions } from '../../src/storage/visible-transactions.ts'
 
 class Partition implements HeldLog {
   readonly visible = new VisibleTransactions()
+  /** The offset of each producer's last record. */
+  readonly last = new Map<number, number>()
+  readonly producers = {
+    get: (producerId: number) => {
+      const lastOffset = this.last.get(producerId)
+      return lastOffset === undefined ? undefined : { batches: [{ lastOffset }] }
+    },
+  }
   told = 0
 
   /** Transactions of these producers, one record each, from offset 10 on. */
   constructor(...producerIds: readonly number[]) {
-    for (const [index, id] of producerIds.entries()) this.visible.hold(id, 10 + index)
+    for (const [index, id] of producerIds.entries()) {
+      this.visible.hold(id, 10 + index)
+      this.last.set(id, 10 + index)
+    }
   }
 
   stabilized(): void {
@@ -29,6 +40,15 @@ test('a committed transaction is seen nowhere while one before it, in any of its
   releaseJointly(1, [a])
   assert.deepEqual([a.first, b.first], [undefined, undefined])
   assert.ok(a.told > 0 && b.told > 1)
+})
+
+test('nor while one is open that lies between its records', () => {
+  const [a, b] = [new Partition(1, 2), new Partition(1)]
+  a.last.set(1, 12)
+  releaseJointly(1, [a, b])
+  assert.deepEqual([a.first, b.first], [10, 10])
+  releaseAborted(2, [a])
+  assert.deepEqual([a.first, b.first], [undefined, undefined])
 })
 
 test('those that lie before each other are seen together', () => {
