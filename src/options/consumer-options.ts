@@ -129,7 +129,7 @@ export function resolveConsumerOptions(given: ConsumerOptions): ResolvedConsumer
   return {
     group: checkString('group', given.group),
     topics: topicsOf(given.topics),
-    from: consumerFrom(given.from),
+    from: resolveConsumerFrom('from', given.from),
     autoCommit: checkBoolean('autoCommit', given.autoCommit, true),
     autoCommitIntervalMs: milliseconds('autoCommitIntervalMs', given, 1000, 1),
     commitDurability: checkChoice(
@@ -187,13 +187,14 @@ export function resolveSeekTo(to: unknown): ResolvedSeekTo {
   throw wrongValue('to', to, 'string', "an offset, a Date, { timestamp }, 'earliest' or 'latest'")
 }
 
-function consumerFrom(from: unknown): ResolvedConsumerFrom {
+/** @param option its name. */
+export function resolveConsumerFrom(option: string, from: unknown): ResolvedConsumerFrom {
   if (from === undefined) return { kind: 'earliest' }
   if (from === 'none') return { kind: 'none' }
-  const found = endOrTime('from', from)
+  const found = endOrTime(option, from)
   if (found !== undefined) return found
   const allowed = "a Date, { timestamp }, 'earliest', 'latest' or 'none'"
-  throw wrongValue('from', from, 'string', allowed)
+  throw wrongValue(option, from, 'string', allowed)
 }
 
 function endOrTime(
