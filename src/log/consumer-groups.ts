@@ -8,20 +8,20 @@ import { Consumer } from '../groups/consumer/consumer.ts'
 import { DeliveryCounts } from '../groups/consumer/delivery-counts.ts'
 import type { GroupAccess, TopicFollower } from '../groups/consumer/group-access.ts'
 import type { ConsumedRecord } from '../groups/consumer/page-source.ts'
-import { deadLetterHeaders } from '../groups/consumer/run/dead-letters.ts'
 import type { GroupSignals, LogSignals } from '../groups/consumer/signals.ts'
 import type { Joining, MemberListener, Membership } from '../groups/coordinator.ts'
 import { GroupCoordinator } from '../groups/coordinator.ts'
 import type { LiveGroup, LiveGroups } from '../groups/live-group.ts'
 import type { CommittedOffset, OffsetCommit } from '../groups/types.ts'
 import type { AssignorName, ConsumerOptions, ResolvedConsumerOptions } from '../options.ts'
-import { isCompacted, resolveConsumerOptions } from '../options.ts'
+import { resolveConsumerOptions } from '../options.ts'
 import type { Codecs } from '../storage/environment.ts'
 import type { PartitionLog } from '../storage/partition-log.ts'
 import { isInternalTopic } from '../topics/internal-topics.ts'
-import { appendRaw, rawRecordOf } from '../topics/raw-records.ts'
+import { appendRaw } from '../topics/raw-records.ts'
 import type { Topic } from '../topics/topic.ts'
 import type { Clock, Durability, TopicPartition } from '../types.ts'
+import { checkDeadLetterTopic, deadLetterOf } from './dead-letters.ts'
 import type { GroupOffsets } from './group-offsets.ts'
 import { refuseInternal } from './group-offsets.ts'
 import { closedError } from './refusals.ts'
@@ -62,7 +62,10 @@ export class ConsumerGroups implements LiveGroups {
 
   /** Throws what is wrong with the options, and `UNKNOWN_TOPIC`. */
   consumer(given: ConsumerOptions): Consumer {
-    const options = resolveConsumerOptions(given)
+    return this.consumerOf(resolveConsumerOptions(given))
+  }
+
+  consumerOf(options: ResolvedConsumerOptions): Consumer {
     checkGroup(options.group)
     for (const each of options.topics) if (typeof each === 'string') this.#requireTopic(each)
     const group = this.#group(options.group)
@@ -308,12 +311,7 @@ class ConsumerAccess implements GroupAccess {
   }
 
   checkDeadLetterTopic(name: string): void {
-    refuseInternal(name, 'a dead-letter topic')
-    if (isCompacted(this.#topics.get(name).config)) {
-      throw new TypeError(
-        `${name} cannot be a dead-letter topic: it is compacted, and keeps only the last one of a key`,
-      )
-    }
+    checkDeadLetterTopic(this.#topics, name)
   }
 
   async appendDeadLetter(
@@ -321,12 +319,13 @@ class ConsumerAccess implements GroupAccess {
     record: ConsumedRecord<unknown, unknown>,
     error: unknown,
   ): Promise<void> {
-    const { key, value } = await rawRecordOf(this.#topics.find(record.topic), record)
-    const headers = deadLetterHeaders(record.headers, record, this.group, error)
-    const letter = { key, value, headers, timestamp: undefined }
-    const topic = this.#topics.get(name)
-    // Those of one partition stay in their order.
-    const partition = record.partition % topic.partitions.length
+    const { topic, partition, letter } = await deadLetterOf(
+      this.#topics,
+      this.group,
+      name,
+      record,
+      error,
+    )
     await appendRaw(topic, this.#codecs, partition, letter)
   }
 

@@ -187,6 +187,20 @@ export class Claim implements TopicPartition {
       : { topic, partition, offset, metadata }
   }
 
+  /** What would be committed of it if all below `offset` were done. */
+  commitAt(offset: number): OffsetCommit {
+    const { topic, partition } = this
+    let end = offset
+    // What was finished before by others, ascending.
+    for (const range of this.#finishedAbove)
+      if (end >= range.start && end < range.end) end = range.end
+    const above = this.#finishedAbove.filter(({ start }) => start > end)
+    const metadata = encodeFinished(end, above)
+    return metadata === undefined
+      ? { topic, partition, offset: end }
+      : { topic, partition, offset: end, metadata }
+  }
+
   /** Finished above `done`: what the way to consume knows, which may know nothing of what it was not handed, and what was known before. */
   #rangesAbove(): FinishedRange[] {
     const known = [...(this.#toldAbove?.() ?? []), ...this.#finishedAbove]

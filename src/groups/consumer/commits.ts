@@ -82,6 +82,12 @@ export class Commits {
     })
   }
 
+  /** It was committed elsewhere, as far as it is done. */
+  settled(claim: Claim): void {
+    claim.settled = claim.changes
+    this.#dirty.delete(claim)
+  }
+
   get isDirty(): boolean {
     this.#options.settle()
     return this.#dirty.size > 0

@@ -12,6 +12,7 @@ import type { ConsumedPage } from './iterators.ts'
 import { ConsumedRecordIterator, PageIterator } from './iterators.ts'
 import { ConsumerMember } from './member.ts'
 import type { ConsumedRecord, Consuming } from './page-source.ts'
+import { PagesToCommit } from './pages-to-commit.ts'
 import type { RunOptions } from './run/run-options.ts'
 import { resolveRunOptions } from './run/run-options.ts'
 import { Runner } from './run/runner.ts'
@@ -31,6 +32,12 @@ export interface ConsumerLag {
   readonly partitions: readonly ConsumerPartitionLag[]
   /** Sum over the partitions. */
   readonly lagRecords: number
+}
+
+/** A way to consume that goes on by itself. */
+export interface ConsumingRun extends Consuming {
+  /** Resolves once the consumer is closed, and what was begun has ended. */
+  run(): Promise<void>
 }
 
 export interface ConsumerContext {
@@ -115,10 +122,7 @@ export class Consumer<R extends ConsumedRecord<unknown, unknown> = ConsumedRecor
     const given = options as unknown as RunOptions<ConsumedRecord<unknown, unknown>>
     const resolved = resolveRunOptions<unknown, unknown>(given)
     const { deadLetterTopic } = resolved.policy
-    if (deadLetterTopic !== undefined) {
-      access.checkDeadLetterTopic(deadLetterTopic)
-      requireOther(deadLetterTopic, access.topicsOf(own.topics))
-    }
+    if (deadLetterTopic !== undefined) this.#checkDeadLetterTopic(deadLetterTopic)
     const runner = new Runner(this.#member, resolved, {
       clock: access.clock,
       maxPollIntervalMs: own.maxPollIntervalMs,
@@ -127,6 +131,21 @@ export class Consumer<R extends ConsumedRecord<unknown, unknown> = ConsumedRecor
       appendDeadLetter: (record, error) =>
         access.appendDeadLetter(deadLetterTopic ?? '', record, error),
     })
+    await this.#runBy(runner)
+  }
+
+  /** For `log.process`: as `run`, by what `make` makes of its pages. */
+  static async runBy(
+    consumer: Consumer,
+    deadLetterTopic: string | undefined,
+    make: (pages: PagesToCommit, signals: ConsumerSignals) => ConsumingRun,
+  ): Promise<void> {
+    if (deadLetterTopic !== undefined) consumer.#checkDeadLetterTopic(deadLetterTopic)
+    const { signals } = consumer.#context
+    await consumer.#runBy(make(new PagesToCommit(consumer.#member), signals))
+  }
+
+  async #runBy(runner: ConsumingRun): Promise<void> {
     this.#begin(runner)
     try {
       await runner.run()
@@ -137,6 +156,12 @@ export class Consumer<R extends ConsumedRecord<unknown, unknown> = ConsumedRecor
     }
     await this.close()
     await this.#leaving
+  }
+
+  #checkDeadLetterTopic(name: string): void {
+    const { access, options } = this.#context
+    access.checkDeadLetterTopic(name)
+    requireOther(name, access.topicsOf(options.topics))
   }
 
   #source(): ConstructorParameters<typeof PageIterator>[0] {
