@@ -12,10 +12,10 @@ import {
 } from './log/offset-queries.ts'
 import type { OpenedLog } from './log/open-log.ts'
 import { openLog } from './log/open-log.ts'
+import { ProcessCalls } from './log/process-calls.ts'
 import { Producing } from './log/producing.ts'
 import { closedError } from './log/refusals.ts'
 import { Session } from './log/session.ts'
-import { TransactionCalls } from './log/transaction-calls.ts'
 import type {
   CompactOptions,
   FetchOptions,
@@ -101,7 +101,19 @@ export type { BackgroundFailure } from './log/log-core.ts'
 export type { LogEvents } from './log/log-events.ts'
 export type { GroupMetrics, LogMetrics, TopicMetrics } from './log/metrics.ts'
 export type { TopicAlteration } from './log/open-log.ts'
+export type { OutputFor, ProcessedOf } from './log/process-calls.ts'
+export type { Processing } from './log/processing.ts'
 export type { Producer } from './transactions/log-producer.ts'
+export type {
+  BatchProcessor,
+  ProcessContext,
+  ProcessHandler,
+  ProcessOptions,
+  ProcessOutput,
+  ProcessProduceOptions,
+  ProcessTransaction,
+  RecordProcessor,
+} from './transactions/process/process-options.ts'
 export type {
   CommittedPartition,
   Transaction,
@@ -114,7 +126,7 @@ export type { TransactionPhase } from './transactions/types.ts'
  * One writer a data directory. Misuse rejects with `TypeError` or `RangeError`, trouble with `LogError` and its `code`;
  * after `close` every call rejects with `CLOSED`, save those of handlers that the close waits for.
  */
-export class Log<T extends object = AnyTopics> extends TransactionCalls<T> {
+export class Log<T extends object = AnyTopics> extends ProcessCalls<T> {
   /** What `open` found and did. */
   readonly recovery: RecoveryReport
   readonly #core: LogCore

@@ -17,6 +17,7 @@ export type {
   SeekTo,
 } from './options/consumer-options.ts'
 export {
+  resolveConsumerFrom,
   resolveConsumerOptions,
   resolveDrainMs,
   resolveSeekTo,

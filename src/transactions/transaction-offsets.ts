@@ -109,7 +109,8 @@ export class TransactionOffsets {
   }
 }
 
-async function commitHeld(
+/** Commits the transaction with its last writes, and with offsets that are held until it is decided. */
+export async function commitHeld(
   open: OpenTransaction,
   last: readonly TransactionWrite[],
   held: readonly HeldWrite[],
