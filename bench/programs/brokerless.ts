@@ -4,6 +4,7 @@ import { appendKeyed, compact, fetchBeside, produceBeside } from './brokerless/c
 import { consume, runHandler } from './brokerless/consumers.ts'
 import { deliver } from './brokerless/deliver.ts'
 import { idleConsumers, rebalance } from './brokerless/members.ts'
+import { processRecords } from './brokerless/processing.ts'
 import { readRandom, scan } from './brokerless/read.ts'
 import { reopen, touchPartitions } from './brokerless/reopen.ts'
 import { transact } from './brokerless/transactions.ts'
@@ -29,5 +30,6 @@ export const program: Program = {
     rebalance,
     idleConsumers,
     transact,
+    processRecords,
   },
 }

@@ -1,5 +1,5 @@
 // What it costs that several partitions change together: beside plain produces of the same bytes, and beside one SQL transaction.
-import type { Contender, Parameters, Target, Workload } from './types.ts'
+import type { Contender, Parameters, Preparation, Target, Workload } from './types.ts'
 
 const ROUND: Partial<Parameters> = { batchRecords: 1, keyBytes: 0, valueBytes: 1024 }
 const IN_FLIGHT = 64
@@ -43,6 +43,28 @@ function beside(counted: Counted): readonly Contender[] {
   ]
 }
 
+/** Batches of `process` fill as many as there are in the partitions. */
+const PARTITIONS = 8
+const COPIED: Partial<Parameters> = {
+  records: 1_000_000,
+  batchRecords: 1000,
+  partitions: PARTITIONS,
+}
+const WRITTEN: Preparation = { task: 'append', ending: 'closed' }
+
+function copy(level: 'os' | 'disk'): readonly Contender[] {
+  const [consumed, processed] = [`consume and produce, '${level}'`, `process, '${level}'`]
+  return [
+    { label: consumed, program: 'brokerless', variant: `consume ${level}` },
+    {
+      label: processed,
+      program: 'brokerless',
+      variant: `process ${level}`,
+      targets: [atLeast(consumed, 0.7)],
+    },
+  ]
+}
+
 export const TRANSACTIONS: readonly Workload[] = [
   {
     id: 'W20',
@@ -68,5 +90,16 @@ export const TRANSACTIONS: readonly Workload[] = [
     parameters: { ...ROUND, partitions: 1 },
     quick: QUICK,
     contenders: [...pair(COUNTED.alone, 0.8), ...pair(COUNTED.beside, 0.8)],
+  },
+  {
+    id: 'W22',
+    title: 'copy 1M x (16 B key + 100 B value) from a topic to another, both of 8 partitions',
+    task: 'processRecords',
+    metric: 'rate',
+    kind: 'comparison',
+    parameters: COPIED,
+    quick: { records: 20_000 },
+    prepare: WRITTEN,
+    contenders: [...copy('os'), ...copy('disk')],
   },
 ]

@@ -35,8 +35,9 @@ export type TaskName =
   | 'rebalance'
   | 'idleConsumers'
   | 'transact'
+  | 'processRecords'
 
-/** Tasks that leave what others read as they find it, so that several may read the same directory. A consumer commits for a new group. */
+/** Tasks that leave what others read as they find it, so that several may read the same directory. A consumer commits for a new group, and copies to a new topic. */
 export const READING_TASKS: ReadonlySet<TaskName> = new Set([
   'scan',
   'readRandom',
@@ -45,6 +46,7 @@ export const READING_TASKS: ReadonlySet<TaskName> = new Set([
   'decompress',
   'consume',
   'runHandler',
+  'processRecords',
 ])
 
 /** Tasks that are about a process that has just begun, or go on for so long that it does not matter. */

@@ -56,7 +56,7 @@ test('files and directories are taken as they are given', () => {
 test('an unknown workload is refused with the names that there are', () => {
   assertUsage(
     ['W9'],
-    /no workload is called W9; there are W1, W2, .*W8, W10, W11, W12, W13, W14, W15, W16, W17, W18, W19, W20, W21, W1-growth, .*opening$/,
+    /no workload is called W9; there are W1, W2, .*W8, W10, W11, W12, W13, W14, W15, W16, W17, W18, W19, W20, W21, W22, W1-growth, .*opening$/,
   )
 })
 
