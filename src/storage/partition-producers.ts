@@ -15,10 +15,10 @@
  *   - a part of the data's batch: it is cut off; the producer is where it was, and brings the same sequence again;
  *   - the data's batch, and no marker or a part of one, which is cut off: a transaction that nobody has decided. The open aborts it;
  *   - both: it is committed, though nobody was told.
- * A power cut between 2 and 4 leaves any of the three, or, where the marker reached the disk and the data did not: bytes that fail their CRC
- * (or zeros) before a sound marker. Past the recovery point these are damage or a lost write, which readers pass, and the marker ends a
- * transaction of nothing. No reader has seen the data before (`disk`), or an unsynced write is lost as `os` allows; never is a part of the batch seen.
- * After 4 both stay.
+ * A power cut between 2 and 4 leaves any of the three, or, where the marker reached the disk and the data did not as a whole: bytes that fail their
+ * CRC before a sound marker that ends nothing. At the log end, past the recovery point, both are cut off together. Where other batches follow that
+ * were written behind them and arrived, the region stays and is told, as that of any unsynced batch does, and the marker ends nothing. At no time are
+ * the records seen in part, or before they are decided. After 4 both stay.
  *
  * Refused for want of room in 2, the file is cut to its size: neither is there, the sequence is free again, and what was held is released.
  * Killed between 2 and 3, or with the `.txnindex` unsynced or still owed: its entries follow from the markers. Recovery walks from the newest snapshot and

@@ -113,6 +113,12 @@ export class RecoveredProducers {
     }
   }
 
+  /** Whether a batch is a marker that ends no transaction of those counted. */
+  endsNothing(buffer: Buffer, at: number): boolean {
+    const { isControl, producerId } = readBatchHeader(buffer, at)
+    return isControl && this.states.get(producerId)?.currentTxnFirstOffset === undefined
+  }
+
   /**
    * The segment has been walked: its `.txnindex` gets what the walk found, behind what was known from before it. Where nobody says that it is on the
    * `disk`, it is written again as it is: a snapshot that lies behind it is to be.

@@ -262,6 +262,7 @@ class Recovery {
       recoveryPoint,
       nextOffset: start.position === 0 ? nextOffset : segment.baseOffset,
       nextBaseOffset: segments.after(segment)?.baseOffset,
+      endsNothing: (buffer: Buffer, at: number) => this.#producers.endsNothing(buffer, at),
     }
     const found = await examineSegment(segment, range, (buffer, at, position) => {
       segment.indexed(indexedBatchAt(buffer, at, position))

@@ -3,7 +3,8 @@
  * are only walked over. A region that fails is
  *
  *   - a torn tail, where nothing valid follows in this segment and there is no later one: it is cut off; unless it is all zeros it is
- *     first copied to `<base offset>.log.<position>.torn`;
+ *     first copied to `<base offset>.log.<position>.torn`. So is what ends, past the recovery point, with the marker of a transaction that has no
+ *     records before it: they were written with the marker, in one write, of which a power cut has taken the first part;
  *   - a lost write, where it is all zeros past the recovery point and something valid follows: an empty file
  *     `<base offset>.log.<position>.lost` says so from then on, and readers pass it;
  *   - damage otherwise: kept and told, also past the recovery point, which is a lazy checkpoint: acknowledged records may lie beyond it.
@@ -15,6 +16,7 @@
  * it and does the rest: a second copy replaces the first, a cut file ends in a valid batch, rewriting changes no byte.
  */
 import path from 'node:path'
+import { CONTROL_BATCH_BYTES } from '../codec/batch-encoder.ts'
 import type { DamagedRegion } from '../types.ts'
 import { nextTurn, turnIsLong } from '../util/turn.ts'
 import { replaceFile } from './checkpoint.ts'
@@ -45,6 +47,8 @@ export interface RecoveryRange {
   readonly nextOffset: number
   /** Base offset of the next segment; undefined where this is the last one. */
   readonly nextBaseOffset: number | undefined
+  /** Whether a batch is a marker, and none of those that were visited is of the transaction that it ends. */
+  endsNothing(buffer: Buffer, at: number): boolean
 }
 
 /** Finds out what a segment holds. Changes nothing; `visit` is told of every good batch. */
@@ -55,7 +59,7 @@ export async function examineSegment(
 ): Promise<SegmentRecovery> {
   const to = await segment.measure()
   const damage: DamagedRegion[] = []
-  const { crcFrom, nextBaseOffset, recoveryPoint } = range
+  const { crcFrom, recoveryPoint } = range
   const { offsetLimit } = segment
   let { from: position, nextOffset } = range
   for (;;) {
@@ -68,8 +72,7 @@ export async function examineSegment(
     position = scanned.position
     if (scanned.fault === undefined) return { end: to, nextOffset, torn: undefined, damage }
     const next = await findNextBatch(segment.file, { position, to, nextOffset }, offsetLimit)
-    const isLast = next === -1 && nextBaseOffset === undefined
-    if (isLast && !(await hidesBatches(segment, to, scanned))) {
+    if (await isTorn(segment, range, scanned, next)) {
       return { end: position, nextOffset, torn: position, damage }
     }
     const end = next === -1 ? to : next
@@ -81,12 +84,28 @@ export async function examineSegment(
   }
 }
 
-/** Whole batches follow that are not in order only because the last good one claims their offsets: they are not torn. */
-async function hidesBatches(segment: Segment, to: number, scanned: ScanEnd): Promise<boolean> {
+/** Whether what was scanned ends with a torn tail; `next`: where a whole batch follows, -1: nowhere. */
+async function isTorn(
+  segment: Segment,
+  range: RecoveryRange,
+  scanned: ScanEnd,
+  next: number,
+): Promise<boolean> {
+  if (range.nextBaseOffset !== undefined) return false
+  const to = await segment.measure()
+  const valid = next === -1 ? await findHidden(segment, to, scanned) : next
+  if (valid === -1) return true
+  // A marker at the log end, whose records were before it and are not whole. Its own offset may be lost with them.
+  if (scanned.nextOffset < range.recoveryPoint || to - valid !== CONTROL_BATCH_BYTES) return false
+  return range.endsNothing(await readRange(segment.file, valid, CONTROL_BATCH_BYTES), 0)
+}
+
+/** Where whole batches follow that are not in order only because the last good one claims their offsets, and so are not torn; -1: there are none. */
+async function findHidden(segment: Segment, to: number, scanned: ScanEnd): Promise<number> {
   const { position, nextOffset, precedingOffset } = scanned
-  if (precedingOffset === nextOffset) return false
+  if (precedingOffset === nextOffset) return -1
   const faulty = { position, to, nextOffset: precedingOffset }
-  return (await findNextBatch(segment.file, faulty, segment.offsetLimit)) !== -1
+  return await findNextBatch(segment.file, faulty, segment.offsetLimit)
 }
 
 async function describeDamage(

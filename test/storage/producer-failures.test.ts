@@ -10,6 +10,7 @@ import {
   COMMIT,
   checkSnapshots,
   FIRST_ID,
+  headersIn,
   IN_TRANSACTION,
   outcomeOf,
   produce,
@@ -21,6 +22,7 @@ import {
   append,
   appendAll,
   openLog,
+  readFileBytes,
   recordSet,
   TestCall,
   until,
@@ -189,6 +191,49 @@ suite('a process that is killed within the write of records and marker', () => {
       [...outcomes],
       ['1, open from undefined', '2, open from 1', '3, open from undefined'],
     )
+  })
+})
+
+suite('a power cut', () => {
+  test('before the sync of records and marker leaves all of them or none, and no damage', async () => {
+    const outcomes = new Map<string, number>()
+    for (let seed = 0; seed < 200; seed += 1) {
+      const before = new FaultFileSystem()
+      const log = await openLog(before, { config: { durability: 'os' } })
+      await appendAll(log, ['plain'], { durability: 'disk' })
+      // Of 512 bytes each, the last sector has the end of the marker alone, or all of it.
+      await produce(log, COMMIT, ['x'.repeat(seed % 2 === 0 ? 360 : 3000)], { durability: 'os' })
+      const next = await openLog(before.powerCut({ seed }), { recoveryPoint: 1 })
+      assert.deepEqual(next.report.damage, [], `seed ${seed}`)
+      const state = `${next.logEndOffset}, open from ${next.firstUnstableOffset}`
+      outcomes.set(state, (outcomes.get(state) ?? 0) + 1)
+      if (next.logEndOffset === 1) assert.equal(next.report.cut.length <= 1, true)
+      await next.close()
+    }
+    assert.deepEqual([...outcomes.keys()].sort(), [
+      '1, open from undefined',
+      '2, open from 1',
+      '3, open from undefined',
+    ])
+  })
+
+  test('leaves the marker of a transaction whose records were synced before, and damage before it', async () => {
+    const fileSystem = new FaultFileSystem()
+    const log = await openLog(fileSystem)
+    await produce(log, IN_TRANSACTION, ['a'])
+    await appendAll(log, ['damaged'])
+    await produce(log, { ...COMMIT }, [])
+    const at = headersIn(await readFileBytes(fileSystem, LOG_0))[0]?.sizeBytes ?? 0
+    const handle = fileSystem.openSync(LOG_0, 'write')
+    handle.writeSync(Buffer.from([1]), 0, 1, at + 70)
+    handle.closeSync()
+    const next = await openLog(fileSystem.processKill())
+    assert.deepEqual([next.logEndOffset, next.firstUnstableOffset], [3, undefined])
+    assert.deepEqual(
+      next.report.damage.map(({ kind }) => kind),
+      ['damage'],
+    )
+    await next.close()
   })
 })
 
