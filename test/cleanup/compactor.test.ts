@@ -7,9 +7,11 @@ import { compactPartition, describeCleanable } from '../../src/cleanup/compactor
 import { Compaction } from '../../src/log/compaction.ts'
 import type { StorageEnvironment } from '../../src/storage/environment.ts'
 import type { PartitionLog } from '../../src/storage/partition-log.ts'
+import { ManualClock } from '../../src/testing/manual-clock.ts'
 import { MemoryFileSystem } from '../../src/testing/memory-file-system.ts'
 import type { FileStat } from '../../src/types.ts'
 import { turnIsLong } from '../../src/util/turn.ts'
+import { ABORT, FIRST_ID, IN_TRANSACTION, produce } from '../support/producer-calls.ts'
 import {
   append,
   openLog,
@@ -178,4 +180,34 @@ suite('a partition that is closed while it is looked at in the background', () =
     assert.deepEqual(failures, [])
     await compaction.close()
   })
+})
+
+test('a transaction that is not released to readers is not compacted, though its marker is there, and its marker is synced before it is', async () => {
+  const fileSystem = new MemoryFileSystem()
+  const clock = new ManualClock()
+  const environment = storageEnvironment(fileSystem, { clock })
+  const log = await openLog(fileSystem, { environment, config: CONFIG })
+  const options = { durability: 'os' } as const
+  await append(log, recordSet({ key: 'a', value: 'old', timestamp: 5 }), options)
+  await log.rollNow()
+  assert.equal(await produce(log, IN_TRANSACTION, ['aborted'], options), 1)
+  await log.rollNow()
+  await append(log, recordSet({ key: 'a', value: 'new', timestamp: 5 }), options)
+  await log.rollNow()
+  assert.equal(await produce(log, ABORT, [], options), 3)
+  await clock.advance(10)
+  const upperBound = async (): Promise<number> =>
+    (await describeCleanable(log, environment, undefined)).upperBoundOffset
+  assert.equal(log.firstUnstableOffset, undefined)
+  assert.equal(await upperBound(), 1)
+  log.visible.release(FIRST_ID)
+  assert.equal(await upperBound(), 3)
+  assert.deepEqual([log.syncedOffset, log.logEndOffset], [3, 4])
+  await compactAll(log, environment)
+  assert.equal(log.syncedOffset, 4)
+  assert.deepEqual(
+    (await readAll(log)).map(({ offset, value }) => [offset, value]),
+    [[2, 'new']],
+  )
+  await log.close()
 })

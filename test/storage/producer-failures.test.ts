@@ -1,6 +1,7 @@
 // What becomes of producers and their transactions where the disk fills up, fails, or a process is killed half-way.
 import assert from 'node:assert/strict'
 import { suite, test } from 'node:test'
+import { gunzipSync, gzipSync } from 'node:zlib'
 import type { PartitionLog } from '../../src/storage/partition-log.ts'
 import { ManualClock } from '../../src/testing/manual-clock.ts'
 import { FaultFileSystem } from '../support/fault-file-system.ts'
@@ -119,6 +120,39 @@ suite('a full disk', () => {
     assert.equal(aborted.size, 1)
     await next.close()
   })
+})
+
+test('a codec that fails gives the sequences and the hold back', async () => {
+  let isBroken = true
+  const gzip = {
+    compress: async (bytes: Uint8Array): Promise<Uint8Array> => {
+      if (isBroken) throw new Error('broken')
+      return gzipSync(bytes)
+    },
+    decompress: (bytes: Uint8Array): Uint8Array => gunzipSync(bytes),
+  }
+  const fileSystem = new FaultFileSystem()
+  const log = await openLog(fileSystem, { codecs: { gzip }, config: { compression: 'gzip' } })
+  const calls = [
+    startProducing(log, COMMIT, ['a'.repeat(1000)]),
+    startProducing(log, { ...at(0), producerId: FIRST_ID + 1 }, ['b'.repeat(1000)]),
+  ]
+  const failed = ['COMPRESSION_FAILED', 'COMPRESSION_FAILED']
+  assert.deepEqual(await Promise.all(calls.map(outcomeOf)), failed)
+  assert.deepEqual([log.logEndOffset, log.visible.firstUnstableOffset], [0, undefined])
+  isBroken = false
+  assert.equal(await produce(log, { ...COMMIT, baseSequence: 0 }, ['a'.repeat(1000)]), 0)
+  assert.equal(await produce(log, { ...at(0), producerId: FIRST_ID + 1 }, ['b'.repeat(1000)]), 2)
+  const headers = headersIn(await readFileBytes(fileSystem, LOG_0))
+  assert.deepEqual(
+    headers.map(({ codec, isControl }) => [codec, isControl]),
+    [
+      [1, false],
+      [0, true],
+      [1, false],
+    ],
+  )
+  await log.close()
 })
 
 suite('a failed disk', () => {
