@@ -34,14 +34,25 @@ async function committedOffsets(log: Log): Promise<unknown[]> {
   return all
 }
 
+interface Before {
+  readonly records: readonly Found[]
+  /** The open has ended what the broker had left open. */
+  readonly committed: ReadonlySet<number>
+}
+
+const NOTHING: Before = { records: [], committed: new Set() }
+
 /** Compacts all of a set's partitions, as the broker's configuration or this library's default says; answers with what was there before. */
 async function compactAll(
   log: Log,
   partitions: readonly FixturePartition[],
-): Promise<Map<FixturePartition, Found[]>> {
-  const before = new Map<FixturePartition, Found[]>()
+): Promise<Map<FixturePartition, Before>> {
+  const before = new Map<FixturePartition, Before>()
   for (const each of partitions) {
-    before.set(each, (await readAll(log, each.topic, each.expected)).records)
+    const { records } = await readAll(log, each.topic, each.expected)
+    const committed = await readAll(log, each.topic, each.expected, 'read_committed')
+    const offsets = committed.records.map(({ offset }) => offset)
+    before.set(each, { records, committed: new Set(offsets) })
   }
   for (const topic of new Set(partitions.map((each) => each.topic))) {
     if (topic !== OFFSETS_TOPIC) await log.alterTopic(topic, { cleanupPolicy: 'compact' })
@@ -50,32 +61,29 @@ async function compactAll(
   return before
 }
 
-/** The last record of each key that is committed, and all of which that is not known yet. */
-function wantedOf(before: readonly Found[], expected: ExpectedPartition): Found[] {
-  const { readCommittedOffsets, lastStableOffset } = expected
-  const committed = new Set(readCommittedOffsets)
-  const isDecided = ({ offset }: Found): boolean => offset < lastStableOffset
+/** The last record of each key that is committed. */
+function wantedOf({ records, committed }: Before): Found[] {
   const last = new Map<string, Found>()
-  for (const record of before.filter(isDecided)) {
+  for (const record of records) {
     const key = keyOf(record)
     if (key !== undefined && committed.has(record.offset)) last.set(key, record)
   }
-  return [...last.values(), ...before.filter((record) => !isDecided(record))]
+  return [...last.values()]
 }
 
-/** Each key has its last record, at its old offset and as it was; where all is decided nothing else is there. */
+/** Each key has its last record, at its old offset and as it was, and nothing else is there. */
 function expectCompacted(
   found: readonly Found[],
-  before: readonly Found[],
+  before: Before,
   expected: ExpectedPartition,
   mayTombstonesGo: boolean,
 ): void {
   const there = new Map(found.map((record) => [record.offset, record]))
   for (const record of found) {
-    const was = before.find(({ offset }) => offset === record.offset)
+    const was = before.records.find(({ offset }) => offset === record.offset)
     assert.deepEqual({ ...record }, { ...was }, `offset ${record.offset}`)
   }
-  const wanted = wantedOf(before, expected)
+  const wanted = wantedOf(before)
   for (const { offset, value, ...record } of wanted) {
     const isDue = mayTombstonesGo || hadHorizon(offset, expected)
     const mayGo = value === null && isDue
@@ -85,7 +93,6 @@ function expectCompacted(
       assert.ok(!found.some((each) => keyOf(each) === key), `offset ${offset} is back`)
     }
   }
-  if (expected.lastStableOffset < expected.logEndOffset) return
   const offsets = new Set(wanted.map(({ offset }) => offset))
   for (const offset of there.keys()) assert.ok(offsets.has(offset), `offset ${offset} is there`)
 }
@@ -107,9 +114,12 @@ for (const set of SETS) {
       for (const each of partitions) {
         const range = await opened.offsets(each.topic, each.expected.partition)
         const { logStartOffset: earliest, logEndOffset: latest } = each.expected
-        assert.deepEqual(range, { earliest, latest })
+        // The open has ended what was not decided there, with markers.
+        const ended = { earliest, latest: range.latest, lastStable: range.latest }
+        assert.deepEqual(range, ended)
+        assert.ok(range.latest >= latest)
         const { records } = await readAll(opened, each.topic, each.expected)
-        expectCompacted(records, before.get(each) ?? [], each.expected, mayTombstonesGo)
+        expectCompacted(records, before.get(each) ?? NOTHING, each.expected, mayTombstonesGo)
       }
       assert.deepEqual(await committedOffsets(opened), groups)
     }
