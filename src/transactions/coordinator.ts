@@ -9,12 +9,12 @@ import { OFFSETS_TOPIC } from '../groups/offset-store.ts'
 import type { PartitionLog } from '../storage/partition-log.ts'
 import type { Clock, Durability, RecoveredTransaction, Timer } from '../types.ts'
 import { Mutex } from '../util/mutex.ts'
-import type { Decision } from './decided-transaction.ts'
+import type { MarkerListener } from './decided-transaction.ts'
 import { DecidedTransaction } from './decided-transaction.ts'
 import type { UnderWay } from './identity.ts'
 import { Identity } from './identity.ts'
 import type { FoundTransaction } from './open-transactions.ts'
-import { findOpenTransactions } from './open-transactions.ts'
+import { findOpenTransactions, holdMarked } from './open-transactions.ts'
 import type { ProducerHost } from './producer.ts'
 import { busyError, fencedError, Producer } from './producer.ts'
 import type { ProducerIdSource } from './producer-ids.ts'
@@ -275,6 +275,7 @@ export class TransactionCoordinator implements TransactionalProducers, ProducerH
   async completeAtOpen(): Promise<readonly RecoveredTransaction[]> {
     if (this.#unreadable !== undefined) return []
     const found = findOpenTransactions(this.#options.ids.partitions(), this.#identities.values())
+    holdMarked(found)
     const recovered = await Promise.all(found.map((each) => this.#complete(each)))
     for (const identity of this.#identities.values()) {
       if (!isIdle(identity.state) && identity.failure === undefined) this.#unsettled.add(identity)
@@ -288,9 +289,10 @@ export class TransactionCoordinator implements TransactionalProducers, ProducerH
     if (this.#stalled.size + this.#unsettled.size > 0) this.#schedule()
   }
 
-  async #complete({ identity, decision, logs }: FoundTransaction): Promise<RecoveredTransaction> {
+  async #complete(found: FoundTransaction): Promise<RecoveredTransaction> {
+    const { identity, decision, logs } = found
     const { producerId, producerEpoch, outcome } = decision
-    const isComplete = await this.#writeMarkers(identity, decision, logs)
+    const isComplete = await this.#writeMarkers(found)
     // So that nothing comes before them on the disk; whoever fails will tell.
     if (isComplete) await Promise.allSettled(logs.map((log) => log.flush()))
     return {
@@ -304,15 +306,12 @@ export class TransactionCoordinator implements TransactionalProducers, ProducerH
   }
 
   /** Answers whether all stand by now. */
-  #writeMarkers(
-    identity: Identity | undefined,
-    decision: Decision,
-    logs: readonly PartitionLog[],
-  ): Promise<boolean> {
+  #writeMarkers({ identity, decision, logs, marked }: FoundTransaction): Promise<boolean> {
+    const others = marked.map(({ log }) => log)
     return new Promise((resolve) => {
       let isWaiting = false
       const isThere = (log: PartitionLog): boolean => this.isThere(log)
-      const transaction: DecidedTransaction = new DecidedTransaction(decision, logs, isThere, {
+      const listener: MarkerListener = {
         stood: () => {
           if (isWaiting && identity !== undefined) identity.waiting -= 1
           if (isWaiting && logs.some(({ topic }) => topic === OFFSETS_TOPIC)) {
@@ -330,7 +329,8 @@ export class TransactionCoordinator implements TransactionalProducers, ProducerH
           if (identity !== undefined) identity.failure = unfinishedError(identity, error)
           resolve(false)
         },
-      })
+      }
+      const transaction = new DecidedTransaction(decision, logs, isThere, listener, others)
       identity?.ended(transaction, 'disk')
       transaction.write()
     })

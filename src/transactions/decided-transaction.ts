@@ -47,20 +47,24 @@ export class DecidedTransaction {
   readonly #parts: readonly DecidedPart[]
   readonly #isThere: (log: PartitionLog) => boolean
   readonly #listener: MarkerListener
+  readonly #marked: readonly PartitionLog[]
   #unanswered = 0
   #failure: Error | undefined
   #hasStood = false
 
+  /** @param marked other partitions of it, where the marker stands. */
   constructor(
     decision: Decision,
     logs: readonly PartitionLog[],
     isThere: (log: PartitionLog) => boolean,
     listener: MarkerListener,
+    marked: readonly PartitionLog[] = [],
   ) {
     this.decision = decision
     this.#parts = logs.map((log) => new DecidedPart(log))
     this.#isThere = isThere
     this.#listener = listener
+    this.#marked = marked
   }
 
   get logs(): readonly PartitionLog[] {
@@ -139,11 +143,11 @@ export class DecidedTransaction {
   #stand(): void {
     this.#hasStood = true
     this.#listener.stood()
-    this.#release(this.#parts)
+    this.#release(this.#parts, this.#marked)
   }
 
-  #release(parts: readonly DecidedPart[]): void {
-    const logs = parts.map(({ log }) => log)
+  #release(parts: readonly DecidedPart[], marked: readonly PartitionLog[] = []): void {
+    const logs = [...parts.map(({ log }) => log), ...marked]
     const { producerId, outcome } = this.decision
     if (outcome === 'commit') releaseJointly(producerId, logs)
     else releaseAborted(producerId, logs)

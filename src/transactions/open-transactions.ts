@@ -11,6 +11,13 @@ export interface FoundTransaction {
   readonly identity: Identity | undefined
   readonly decision: Decision
   readonly logs: readonly PartitionLog[]
+  /** Where its marker stands already: it is not to be seen there before it is in `logs`. */
+  readonly marked: readonly MarkedPart[]
+}
+
+export interface MarkedPart {
+  readonly log: PartitionLog
+  readonly firstOffset: number
 }
 
 interface MutableFound extends FoundTransaction {
@@ -36,11 +43,45 @@ export function findOpenTransactions(
       const key = `${producerId} ${producerEpoch} ${outcome}`
       const known = found.get(key)
       if (known !== undefined) known.logs.push(log)
-      else
-        found.set(key, { identity, decision: { producerId, producerEpoch, outcome }, logs: [log] })
+      else {
+        const decision = { producerId, producerEpoch, outcome }
+        found.set(key, { identity, decision, logs: [log], marked: [] })
+      }
     }
   }
-  return [...found.values()]
+  return [...found.values()].map((each) => ({ ...each, marked: markedParts(each, partitions) }))
+}
+
+/** Of what is decided; brokers do not say where that begins, and let readers see it where it is marked. */
+function markedParts(
+  { identity, decision, logs }: FoundTransaction,
+  partitions: readonly PartitionLog[],
+): MarkedPart[] {
+  if (identity === undefined || decision.outcome === 'abort') return []
+  const marked: MarkedPart[] = []
+  for (const { topic, partition, firstOffset } of placesOf(identity.state)) {
+    const log = partitions.find((each) => each.topic === topic && each.partition === partition)
+    if (log === undefined || firstOffset === -1 || logs.includes(log)) continue
+    // What the producer has open there came later.
+    if (!log.producers.openTransactions().has(decision.producerId))
+      marked.push({ log, firstOffset })
+  }
+  return marked
+}
+
+/** Keeps what is marked from readers, beside what is open, until all of it can be seen. */
+export function holdMarked(found: readonly FoundTransaction[]): void {
+  const held = new Map<PartitionLog, Map<number, number>>()
+  for (const { decision, marked } of found) {
+    for (const { log, firstOffset } of marked) {
+      const of = held.get(log) ?? new Map(log.producers.openTransactions())
+      of.set(decision.producerId, firstOffset)
+      held.set(log, of)
+    }
+  }
+  for (const [log, of] of held) {
+    log.visible.holdOnly(new Map([...of].sort(([, a], [, b]) => a - b)))
+  }
 }
 
 /**
