@@ -4,7 +4,7 @@ import assert from 'node:assert/strict'
 import { cpSync } from 'node:fs'
 import path from 'node:path'
 import { test } from 'node:test'
-import type { Expected, FixtureSet } from '../support/fixtures.ts'
+import type { Expected, ExpectedPartition, FixtureSet } from '../support/fixtures.ts'
 import { fixtureDirectory, loadExpected } from '../support/fixtures.ts'
 import { open } from '../support/kafka-view.ts'
 import type { Dump, DumpedBatch } from './kafka-tools.ts'
@@ -55,18 +55,32 @@ async function compact(from: string, expected: Expected, nowMs: number): Promise
   return { directory, expected, seen }
 }
 
+/** What readers of committed records are given once the transactions that were left open are aborted, as an open does. */
+function committedIn(partition: ExpectedPartition): Set<number> {
+  const { readCommittedOffsets, batches, lastStableOffset } = partition
+  const committed = new Set(readCommittedOffsets)
+  for (const { baseOffset, lastOffset, isTransactional = false } of batches) {
+    if (isTransactional || baseOffset < lastStableOffset) continue
+    for (let offset = baseOffset; offset <= lastOffset; offset += 1) committed.add(offset)
+  }
+  return committed
+}
+
 /** Records of transactions that were aborted or never ended count for nothing. */
 function expectAllSurvived({ seen, expected }: Stage, before: Seen): void {
   for (const topic of topicsOf(expected)) {
-    for (const { partition, readCommittedOffsets } of expected.topics[topic]?.partitions ?? []) {
+    for (const each of expected.topics[topic]?.partitions ?? []) {
+      const { partition, lastStableOffset, logEndOffset } = each
       const name = `${topic}-${partition}`
-      const committed = new Set(readCommittedOffsets)
+      const committed = committedIn(each)
       const [after, all] = [seen, before].map((each) =>
         (each.get(name)?.records ?? []).filter(({ offset }) => committed.has(offset)),
       )
       assert.ok(after !== undefined && all !== undefined)
       expectSurvivors(name, after, all, { mayTombstonesGo: true })
-      assert.equal(seen.get(name)?.end, before.get(name)?.end)
+      // The marker of what was open.
+      const markers = lastStableOffset < logEndOffset ? 1 : 0
+      assert.equal(seen.get(name)?.end, (before.get(name)?.end ?? 0) + markers)
     }
   }
 }

@@ -18,7 +18,7 @@ import { dumpDirectories, verifyIndexes } from './kafka-tools.ts'
 import type { Deleted, OurView } from './kafkas-view.ts'
 import { consumeAll, expectKafkasViewIs, viewOf } from './kafkas-view.ts'
 import type { ByteLog, ByteTopics, Seen, SentRecord } from './records.ts'
-import { expectSameView, randomRecord, readLog, toProduce } from './records.ts'
+import { expectSameRecords, expectSameView, randomRecord, readLog, toProduce } from './records.ts'
 import { SEED } from './seed.ts'
 import { expectSurvivors } from './survivors.ts'
 
@@ -112,12 +112,29 @@ async function useBroker(random: () => number): Promise<void> {
 
 /** Keys are bytes here, too: those of a topic that nobody declares are strings. */
 const DECLARATIONS = Object.fromEntries(
-  [...Object.keys(BROKER_KINDS), '__transaction_state'].map(
-    (name) => [name, { key: 'bytes', value: 'bytes' }] as const,
-  ),
+  Object.keys(BROKER_KINDS).map((name) => [name, { key: 'bytes', value: 'bytes' }] as const),
 )
 const openLog = (directory: string): Promise<ByteLog> =>
   Log.open<ByteTopics>(directory, { topics: DECLARATIONS })
+
+/** As the broker has left it: an open to write ends the transactions that are open. */
+async function viewBeside(directory: string, random: () => number): Promise<OurView> {
+  const log = await Log.open<ByteTopics>(directory, { topics: DECLARATIONS, readOnly: true })
+  const view = await viewOf(log, random)
+  await log.close()
+  return view
+}
+
+/** Up to where the open transactions began; what comes behind has been decided since. */
+function expectBegins(actual: Seen, expected: Seen): void {
+  for (const [name, { start, end, records }] of expected) {
+    const other = actual.get(name) ?? assert.fail(name)
+    assert.equal(other.start, start)
+    assert.ok(other.end > end, `${name}: what was open is decided`)
+    const before = other.records.filter(({ offset }) => offset < end)
+    expectSameRecords(name, before, records)
+  }
+}
 
 /**
  * Only where producers wrote is anything read. A killed broker leaves the indexes of each newest segment preallocated, zeros behind
@@ -231,10 +248,14 @@ test(`what a broker writes opens here, closed and killed (seed ${SEED})`, async 
   assert.deepEqual(broker.complaints, [])
   await broker.stop()
 
+  let view = await viewBeside(broker.data, random)
+  expectSameView(view.seen, kafkas)
   let log = await openLog(broker.data)
   expectNothingRebuilt(log.recovery)
-  let view = await viewOf(log, random)
-  expectSameView(view.seen, kafkas)
+  assert.ok(
+    log.recovery.transactions.every(({ outcome, isComplete }) => outcome === 'abort' && isComplete),
+  )
+  assert.ok(log.recovery.transactions.length > 0)
   assert.deepEqual(view.groups, groups)
   view = await goOn(log, random)
   await log.close()
@@ -243,7 +264,7 @@ test(`what a broker writes opens here, closed and killed (seed ${SEED})`, async 
   await expectKafkasViewIs(judge, view, deleted)
   assert.deepEqual([broker.complaints, broker.droppedEpochs], [[], []])
   const stillCommitted = await consumeAll(judge, [TRANSACTIONS], 'read_committed')
-  expectSameView(stillCommitted, committed)
+  expectBegins(stillCommitted, committed)
   assert.deepEqual(await judge.ask('producers', { partitions: toCompact }), producers)
   expectCompacted(await consumeAll(judge, toCompact, 'read_committed'), uncompacted)
   const writers = NAMES.filter((name) => /^(?:plain|append-time|many-segments)-/.test(name)).map(
@@ -287,7 +308,7 @@ test(`what a broker writes opens here, closed and killed (seed ${SEED})`, async 
   // It leads on with the epoch that it was killed in, for a moment: ours is above that.
   await expectKafkasViewIs(judge, { ...view, epochs: {} }, deleted)
   assert.ok(broker.droppedEpochs.includes('plain-0'))
-  expectSameView(await consumeAll(judge, [TRANSACTIONS], 'read_committed'), committed)
+  expectBegins(await consumeAll(judge, [TRANSACTIONS], 'read_committed'), committed)
   expectCompacted(await consumeAll(judge, toCompact, 'read_committed'), uncompacted)
   assert.deepEqual(broker.complaints, [])
 })

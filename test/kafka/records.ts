@@ -111,15 +111,21 @@ function headersOf(headers: ReadHeaders): Header[] {
   })
 }
 
-/** All that a reader of a log is given, internal topics too. */
+const INTERNAL_TOPICS: readonly string[] = ['__consumer_offsets', '__transaction_state']
+
+/** All that stands in a log, internal topics and what was aborted too. */
 export async function readLog(log: ByteLog): Promise<Map<string, SeenPartition>> {
   const seen = new Map<string, SeenPartition>()
-  for (const topic of [...log.topics(), '__consumer_offsets']) {
+  for (const topic of [...log.topics(), ...INTERNAL_TOPICS]) {
     const partitions = await describePartitions(log, topic)
     for (const { partition, logStartOffset, logEndOffset } of partitions) {
       const records: SeenRecord[] = []
       for (let offset = logStartOffset; offset < logEndOffset; ) {
-        const page = await log.fetch(topic, { partition, offset })
+        const page = await log.fetch(topic, {
+          partition,
+          offset,
+          isolationLevel: 'read_uncommitted',
+        })
         assert.ok(page.nextOffset > offset, `${topic}-${partition} ends at ${offset}`)
         for (const record of page.records) {
           records.push({
@@ -138,12 +144,12 @@ export async function readLog(log: ByteLog): Promise<Map<string, SeenPartition>>
   return seen
 }
 
-/** `__consumer_offsets` is made with the first commit. */
+/** Each is made when it is first needed. */
 async function describePartitions(log: ByteLog, topic: string) {
   try {
     return (await log.describeTopic(topic)).partitions
   } catch (error) {
-    if (topic === '__consumer_offsets') return []
+    if (INTERNAL_TOPICS.includes(topic)) return []
     throw error
   }
 }
