@@ -120,6 +120,27 @@ suite('an idempotent producer', () => {
     assert.equal((await valuesIn(log)).length, 8)
   })
 
+  onDiskAndInMemory(
+    'is forgotten once it has been idle for producerIdExpirationMs',
+    async (place) => {
+      const times = { producerIdExpirationMs: 1000, retentionCheckIntervalMs: 100 }
+      const log = (await place.open({ ...TOPICS, ...times })) as unknown as Log
+      const producer = await log.producer()
+      const send = (sequence: number): Promise<Acknowledgement> =>
+        producer.produce('t', { value: `${sequence}` }, { ...P0, sequence })
+      await send(0)
+      await place.clock.advance(950)
+      await assert.rejects(send(5), codeOf('OUT_OF_ORDER_SEQUENCE'))
+      await send(1)
+      await place.clock.advance(950)
+      assert.equal((await send(0)).offset, 0)
+      await assert.rejects(send(5), codeOf('OUT_OF_ORDER_SEQUENCE'))
+      await place.clock.advance(150)
+      // Who is not known begins anywhere.
+      assert.equal((await send(5)).offset, 2)
+    },
+  )
+
   onDiskAndInMemory('can try again what the disk has refused', async (place) => {
     const log = await open(place)
     const producer = await log.producer()
