@@ -11,6 +11,9 @@ import { seededRandom } from '../support/random.ts'
 import { testInThread } from '../support/thread.ts'
 
 const SEED = Number(process.env['BROKERLESS_SEED'] ?? Date.now() % 2 ** 31)
+/** Each operation takes minutes in all: otherwise one of every few, by the seed. */
+const ROUNDS = Number(process.env['BROKERLESS_ROUNDS'] ?? 200)
+const STRIDE = ROUNDS >= 1000 ? 1 : 5
 const THREAD = { url: import.meta.url, seed: SEED }
 const PARTITIONS = 3
 const RECORDS = 4
@@ -95,7 +98,9 @@ async function expectHalf(log: Log): Promise<void> {
 
 async function keysOf(log: Log, topic: string, partition: number): Promise<string[]> {
   const keys: string[] = []
-  for await (const { key } of log.read(topic, { partition, until: 'end' })) keys.push(String(key))
+  // A write that was not synced may be torn in the middle: recovery keeps it where something valid follows, and it was never acknowledged.
+  const options = { partition, until: 'end', onCorrupt: 'skip' } as const
+  for await (const { key } of log.read(topic, options)) keys.push(String(key))
   return keys.sort()
 }
 
@@ -129,7 +134,7 @@ for (const [end, outcomes] of [
       await processAll(whole)
       const operations = whole.operations.length
       assert.ok(operations > 50, `${operations} operations`)
-      for (let cut = 0; cut < operations; cut += 1) {
+      for (let cut = SEED % STRIDE; cut < operations; cut += STRIDE) {
         const fileSystem = input.processKill()
         fileSystem.cutAt(cut)
         await processAll(fileSystem).catch((error: unknown) => {

@@ -66,6 +66,9 @@ export class ProcessScene {
   readonly ended: Promise<void>
   outcome: 'running' | 'ended' | Error = 'running'
 
+  /** Nothing of it goes on. */
+  readonly end: () => Promise<void>
+
   constructor(source: FakePageSource, options: Partial<ProcessOptions>, handler: ProcessHandler) {
     const resolved = resolveProcessOptions({ from: 'orders', group: 'g', ...options }, handler)
     this.processor = new Processor<string>({
@@ -96,6 +99,12 @@ export class ProcessScene {
       },
     })
     this.ended = this.processor.run()
+    this.end = async () => {
+      source.close()
+      void this.processor.drained()
+      source.loseAll()
+      await this.ended.catch(() => {})
+    }
     this.ended.then(
       () => {
         this.outcome = 'ended'

@@ -1,16 +1,29 @@
 // Handlers whose outputs go with the offsets behind their input: what one transaction is made of, and what becomes of it.
 import assert from 'node:assert/strict'
-import { suite, test } from 'node:test'
+import { afterEach, suite, test } from 'node:test'
 import { HandlerFailedError, LogError } from '../../../src/errors.ts'
 import { Deferred } from '../../../src/util/deferred.ts'
 import { FakePageSource } from '../../support/fake-page-source.ts'
-import { ProcessScene } from '../../support/process-scene.ts'
+import { ProcessScene as Scene } from '../../support/process-scene.ts'
 import { HeldHandlers, settle } from '../../support/run-scene.ts'
 
 const records = (count: number, first = 0): { readonly value: number }[] =>
   Array.from({ length: count }, (_, n) => ({ value: first + n }))
 const echo = ({ value }: { readonly value: unknown }): { value: unknown } => ({ value })
 const NO_WAIT = { initialMs: 0 }
+
+const scenes: Scene[] = []
+
+class ProcessScene extends Scene {
+  constructor(...given: ConstructorParameters<typeof Scene>) {
+    super(...given)
+    scenes.push(this)
+  }
+}
+
+afterEach(async () => {
+  for (const scene of scenes.splice(0)) await scene.end()
+})
 
 function filled(count: number, pageRecords = 100): FakePageSource {
   const source = new FakePageSource(pageRecords)
