@@ -8,6 +8,7 @@ import { committedBy, fill, nextTurn } from '../support/consuming.ts'
 import { eventually } from '../support/log-places.ts'
 import type { Place } from '../support/on-disk-and-in-memory.ts'
 import { onDiskAndInMemory } from '../support/on-disk-and-in-memory.ts'
+import { systemError } from '../support/scripted-file-system.ts'
 
 const OPTIONS = { from: 't', group: 'g', to: 'out', commitIntervalMs: 0 } as const
 const boom = new Error('boom')
@@ -245,6 +246,89 @@ suite('a handler of process that fails', () => {
     await eventually(async () => (await committedBy(log as unknown as Log, 'g'))['t-0'] === 3)
     await run.close()
     assert.equal((await valuesOf(log as unknown as Log, 'out')).length, 1)
+  })
+})
+
+suite('a transaction of process that fails', () => {
+  onDiskAndInMemory('is written once there is room, as it was', async (place) => {
+    const log = await opened(place, 1, 3)
+    let isFull = true
+    let refused = 0
+    place.fileSystem.rule = ({ name, path }) => {
+      if (!isFull || name !== 'write' || !path.includes('out-0')) return undefined
+      refused += 1
+      return systemError('ENOSPC')
+    }
+    const calls: number[] = []
+    const run = log.process({ ...OPTIONS, maxRecords: 2 }, ({ value, offset }, { tx }) => {
+      calls.push(offset)
+      void tx.produce('side', { value })
+      return { value, partition: 0 }
+    })
+    await eventually(() => refused > 0)
+    assert.deepEqual(await valuesOf(log, 'side'), [])
+    assert.deepEqual(await committedBy(log, 'g'), {})
+    isFull = false
+    await eventually(async () => {
+      await place.clock.advance(1000)
+      return (await committedBy(log, 'g'))['t-0'] === 3
+    })
+    await run.close()
+    assert.deepEqual(calls, [0, 1, 2])
+    assert.deepEqual(await valuesOf(log, 'out'), [0, 1, 2])
+    assert.deepEqual(await valuesOf(log, 'side'), [0, 1, 2])
+  })
+
+  onDiskAndInMemory('and never will succeed ends the call, and leaves nothing', async (place) => {
+    const log = await opened(place, 1, 3)
+    place.fileSystem.rule = ({ name, path }) =>
+      name === 'write' && path.includes('out-0') ? systemError('EIO') : undefined
+    const run = log.process(OPTIONS, ({ value }, { tx }) => {
+      void tx.produce('side', { value })
+      return { value, partition: 0 }
+    })
+    await assert.rejects(run, { code: 'STORAGE_FAILED' })
+    assert.deepEqual(await valuesOf(log, 'side'), [])
+    assert.deepEqual(await committedBy(log, 'g'), {})
+    place.fileSystem.rule = undefined
+    const again = (await (await place.killed()).open()) as unknown as Log
+    const second = again.process(OPTIONS, ({ value }) => ({ value, partition: 0 }))
+    await eventually(async () => (await committedBy(again, 'g'))['t-0'] === 3)
+    await second.close()
+    assert.deepEqual(await valuesOf(again, 'out'), [0, 1, 2])
+  })
+
+  onDiskAndInMemory('for want of time is aborted, and tried again', async (place) => {
+    const topics = { t: {}, out: { maxMessageBytes: 500 } }
+    const log = (await place.open({ topics })) as unknown as Log
+    await fill(log, 't', 1, 3)
+    let heldAt = -1
+    const options = { ...OPTIONS, transactionTimeoutMs: 1000 }
+    const run = log.process(options, async ({ value, offset }, { tx }) => {
+      if (offset === 1 && heldAt < 0) {
+        heldAt = place.fileSystem.syncs
+        place.fileSystem.holdSyncs()
+      }
+      // More than one batch, of which all but the last are written early.
+      for (let n = 0; n < 10; n += 1) {
+        await tx.produce('out', { value: `${value} ${'x'.repeat(200)}` })
+      }
+    })
+    await eventually(() => heldAt >= 0 && place.fileSystem.syncs > heldAt)
+    // Its time is up; the abort waits for the disk as well.
+    const late = place.clock.advance(1000)
+    place.fileSystem.releaseSyncs()
+    await late
+    await eventually(async () => {
+      await place.clock.advance(1000)
+      return (await committedBy(log, 'g'))['t-0'] === 3
+    })
+    await run.close()
+    const values = (await valuesOf(log, 'out')).map((value) => String(value)[0])
+    assert.deepEqual(
+      values,
+      ['0', '1', '2'].flatMap((each) => Array.from({ length: 10 }, () => each)),
+    )
   })
 })
 
