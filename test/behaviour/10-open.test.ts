@@ -413,6 +413,7 @@ suite('a directory that a Kafka broker wrote', () => {
           const { partition, records } = expected
           assert.deepEqual(await log.offsets(topic, partition), {
             earliest: expected.logStartOffset,
+            lastStable: expected.lastStableOffset,
             latest: expected.logEndOffset,
           })
           const read: LogRecord[] = []
