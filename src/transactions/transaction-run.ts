@@ -275,7 +275,7 @@ export class TransactionRun implements OpenTransaction, UnderWay, MarkerListener
         }
         this.#data.round(writes, level, undefined, ended).start()
       }
-      this.#data.whenIdle(() => this.#written(level))
+      this.#data.whenIdle(() => this.#written(this.#levelWith([])))
     }
   }
 
