@@ -33,6 +33,8 @@ export class Identity {
   outcome: TransactionOutcome = 'abort'
   #last: DecidedTransaction | undefined
   #lastLevel: Durability = 'os'
+  /** A state is being stored that is waited for. */
+  #isStoring = false
 
   constructor(transactionalId: string, log: PartitionLog, state: TransactionState) {
     this.transactionalId = transactionalId
@@ -42,7 +44,7 @@ export class Identity {
 
   /** It can begin nothing yet. */
   get isBusy(): boolean {
-    return this.run !== undefined || this.waiting > 0
+    return this.run !== undefined || this.waiting > 0 || this.#isStoring
   }
 
   /** What it waits for is room on the disk. */
@@ -94,10 +96,15 @@ export class Identity {
     appendState(this.log, this.transactionalId, state, 'os', ignore, ignore)
   }
 
-  /** Resolves once it is stored. */
+  /** Resolves once it is stored. What came before it is not said behind it meanwhile. */
   async store(state: TransactionState, durability: Durability): Promise<void> {
-    await storeState(this.log, this.transactionalId, state, durability)
-    this.state = state
+    this.#isStoring = true
+    try {
+      await storeState(this.log, this.transactionalId, state, durability)
+      this.state = state
+    } finally {
+      this.#isStoring = false
+    }
   }
 
   /** That nothing is under way is stored, where something else is. */
