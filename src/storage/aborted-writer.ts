@@ -1,9 +1,10 @@
 import { isDiskFull } from '../util/error-code.ts'
+import { Mutex } from '../util/mutex.ts'
 import type { AbortedTransaction } from './aborted-index.ts'
 import { AbortedIndex } from './aborted-index.ts'
 import type { StorageEnvironment } from './environment.ts'
 import type { Segment } from './segment.ts'
-import { asSyncError, syncNames } from './sync-error.ts'
+import { asSyncError, SyncError, syncNames } from './sync-error.ts'
 
 /**
  * Adds to the `.txnindex` of the segment that is written to. Its entries are those of markers that stand in the .log already, so that a full
@@ -18,6 +19,9 @@ export class AbortedWriter {
   /** Behind what the file has. */
   #owed: AbortedTransaction[] = []
   #isSynced = true
+  readonly #syncs = new Mutex()
+  /** Of the first sync that has failed: one that comes after it may succeed, and says nothing. */
+  #failure: SyncError | undefined
 
   constructor(environment: StorageEnvironment, directory: string) {
     this.#environment = environment
@@ -57,8 +61,13 @@ export class AbortedWriter {
     }
   }
 
-  /** Makes all that was added, the file's name included, durable. */
-  async sync(): Promise<void> {
+  /** Makes all that was added, the file's name included, durable. A flush and a roll may ask for it at once: who comes second waits for the first. */
+  sync(): Promise<void> {
+    return this.#syncs.run(() => this.#sync())
+  }
+
+  async #sync(): Promise<void> {
+    if (this.#failure !== undefined) throw this.#failure
     if (this.#isSynced) return
     this.complete()
     this.#isSynced = true
@@ -69,7 +78,9 @@ export class AbortedWriter {
       })
     } catch (error) {
       this.#isSynced = false
-      throw asSyncError(error)
+      const failure = asSyncError(error)
+      if (failure instanceof SyncError) this.#failure = failure
+      throw failure
     }
   }
 }
