@@ -8,7 +8,8 @@ import type { Appended, TransactionWrite } from './types.ts'
 /** Records for several partitions, given to them in one turn: what is written in one turn goes out together, whosever it is. */
 export class DataRound {
   readonly calls: readonly DataCall[]
-  readonly #writes: readonly TransactionWrite[]
+  /** Until it is started: the records of a long transaction are not kept until its end. */
+  #writes: readonly TransactionWrite[]
   readonly #wrote: (call: DataCall) => void
   readonly #ended: (failure: Error | undefined) => void
   #unanswered = 0
@@ -34,8 +35,10 @@ export class DataRound {
   start(): void {
     // One more, so that answers that come at once are not taken for the last one.
     this.#unanswered = this.calls.length + 1
+    const writes = this.#writes
+    this.#writes = []
     for (let i = 0; i < this.calls.length; i += 1) {
-      const { log, set } = this.#writes[i] as TransactionWrite
+      const { log, set } = writes[i] as TransactionWrite
       log.append(set, this.calls[i] as DataCall)
     }
     this.#answered()
