@@ -16,7 +16,10 @@ export class ProducerPool {
   readonly #init: (transactionalId: string) => Promise<Producer>
   /** The one that has rested longest first. */
   readonly #resting: Producer[] = []
+  /** Numbers that were given. */
   #made = 0
+  /** Producers that there are. */
+  #living = 0
   #inUse = 0
   #mostInUse = 0
 
@@ -34,23 +37,30 @@ export class ProducerPool {
   giveBack(producer: Producer): void {
     this.#inUse -= 1
     if (producer.fenced === undefined) this.#resting.push(producer)
+    else this.#living -= 1
   }
 
   #rested(): Producer | undefined {
     // Those whose partition has failed never will.
-    while (this.#resting[0]?.identity.cannotRest === true) this.#resting.shift()
+    while (this.#resting[0]?.identity.cannotRest === true) {
+      this.#resting.shift()
+      this.#living -= 1
+    }
     const [first] = this.#resting
     if (first === undefined) return undefined
     // There are enough: its own transaction sees to it that the markers are synced.
-    const areEnough = this.#made >= 3 * this.#mostInUse + 1
+    const areEnough = this.#living >= 3 * this.#mostInUse + 1
     return areEnough || !first.identity.mustRest('os') ? this.#resting.shift() : undefined
   }
 
   async #make(): Promise<Producer> {
+    // One that could not be made may be in use by what an open could not end: its number is not given again.
     this.#made += 1
+    this.#living += 1
     try {
       return await this.#init(`${PREFIX}${this.#made}`)
     } catch (error) {
+      this.#living -= 1
       this.#inUse -= 1
       throw error
     }
