@@ -128,7 +128,7 @@ export async function commitHeld(
   try {
     return await open.commit([...last, ...writes])
   } finally {
-    // Where nothing was appended there was nothing to decide. What only the next open can tell stays held.
-    if (open.state === 'aborted') decide('abort', [])
+    // It may have been aborted before, and have told so; its markers may still wait for room.
+    if (open.state === 'aborted' || open.state === 'aborting') decide('abort', [])
   }
 }

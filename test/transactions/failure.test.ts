@@ -2,6 +2,7 @@
 import assert from 'node:assert/strict'
 import { describe, test } from 'node:test'
 import { LogError } from '../../src/errors.ts'
+import { commitHeld } from '../../src/transactions/transaction-offsets.ts'
 import { FaultFileSystem } from '../support/fault-file-system.ts'
 import { removeLock } from '../support/log-places.ts'
 import { append, recordSet } from '../support/storage-environment.ts'
@@ -102,6 +103,26 @@ describe('before the commit point', () => {
     assert.equal(scene.log(1).visible.firstUnstableOffset, undefined)
     await commitAll(producer, [scene.log(1)], 'v')
     assert.deepEqual(await values(scene), [['warm'], ['warm', 'v']])
+    await scene.core.close()
+  })
+})
+
+describe('offsets of groups', () => {
+  test('are not held by a transaction whose abort waits for room', async () => {
+    const scene = await faulty()
+    const producer = await scene.core.transactions.init('payments', 60_000)
+    const run = producer.begin({ ...BEGIN, timeoutMs: 100 })
+    await run.write([writeTo(scene.log(0), 'x'), writeTo(scene.log(1), 'x')])
+    const mend = failWrites(scene.disk, 'a-1', 1, 'ENOSPC')
+    await scene.clock.advance(100)
+    assert.equal(run.state, 'aborting')
+    const outcomes: string[] = []
+    const decided = (outcome: string): void => void outcomes.push(outcome)
+    const held = { partition: 0, set: recordSet('offset'), decided }
+    const committing = commitHeld(run, [], [{ log: scene.log(2), held }])
+    await assert.rejects(committing, hasCode('TRANSACTION_ABORTED'))
+    assert.deepEqual(outcomes, ['abort'])
+    mend()
     await scene.core.close()
   })
 })
