@@ -61,7 +61,6 @@ export class TransactionOffsets {
     const group = member?.group ?? (given as string)
     access.check(group, commits)
     const requireOwn = (partitions: readonly TopicPartition[]): void => {
-      access.check(group, commits)
       if (member === undefined) access.requireNoOwners(group, partitions)
       else member.requireOwn(partitions)
     }
@@ -72,17 +71,23 @@ export class TransactionOffsets {
     }
     requireOwn(commits)
     const ready = commits.length === 0 ? undefined : access.prepare()
-    for (const each of commits) {
+    const taken = commits.map((each): Noted => {
       // The caller may change its own.
       const commit = { ...each }
-      this.#noted.set(JSON.stringify([group, commit.topic, commit.partition]), {
-        group,
-        commit,
-        refuse: () => requireOwn([commit]),
-        committed: () => member?.committed([commit]),
-      })
-    }
-    return ready
+      const refuse = (): void => {
+        access.check(group, [commit])
+        requireOwn([commit])
+      }
+      return { group, commit, refuse, committed: () => member?.committed([commit]) }
+    })
+    for (const each of taken) this.#noted.set(keyOf(each), each)
+    return ready?.catch((error: unknown) => {
+      // What has rejected is no part of it.
+      for (const each of taken) {
+        if (this.#noted.get(keyOf(each)) === each) this.#noted.delete(keyOf(each))
+      }
+      throw error
+    })
   }
 
   /** Commits the transaction with its last writes. */
@@ -107,6 +112,10 @@ export class TransactionOffsets {
     for (const each of noted) each.committed()
     return appended
   }
+}
+
+function keyOf({ group, commit: { topic, partition } }: Noted): string {
+  return JSON.stringify([group, topic, partition])
 }
 
 /** Commits the transaction with its last writes, and with offsets that are held until it is decided. */

@@ -169,6 +169,33 @@ suite('offsets in a transaction', () => {
     },
   )
 
+  onDiskAndInMemory('whose call has rejected are no part of it', async (place) => {
+    const log = await open(place)
+    const tx = await log.beginTransaction()
+    // The topic of offsets is made by the first commit.
+    place.fileSystem.rule = ({ path }) =>
+      path.includes('__consumer_offsets') ? systemError('ENOSPC') : undefined
+    await assert.rejects(tx.commitOffset('g', { ...T0, offset: 1 }), codeOf('DISK_FULL'))
+    place.fileSystem.rule = undefined
+    await tx.commitOffset('h', { ...T0, offset: 1 })
+    await tx.commit()
+    assert.deepEqual(await committedBy(log, 'g'), {})
+    assert.deepEqual(await committedBy(log, 'h'), { 't-0': 1 })
+  })
+
+  onDiskAndInMemory(
+    'are those of the call, whatever becomes of what it was given',
+    async (place) => {
+      const log = await open(place)
+      const tx = await log.beginTransaction()
+      const commits = [{ ...T0, offset: 1 }]
+      await tx.commitOffset('g', commits)
+      commits[0] = { topic: 'none', partition: 0, offset: 2 }
+      await tx.commit()
+      assert.deepEqual(await committedBy(log, 'g'), { 't-0': 1 })
+    },
+  )
+
   onDiskAndInMemory('of a topic that is deleted before the commit abort it', async (place) => {
     const log = await open(place)
     const tx = await log.beginTransaction()
