@@ -22,13 +22,13 @@ export class TransactionCalls<T extends object = AnyTopics> extends GroupCalls<T
   /**
    * A producer that is idempotent, or one of transactions with `transactionalId`: see `Producer`. Whoever takes a `transactionalId` fences the producer that had it
    * before, and what that has open is aborted before this resolves. With `producerId` and `producerEpoch` an earlier idempotent one goes on, to send again
-   * what may not have arrived; a `RangeError` for an id that this log has not given.
+   * what may not have arrived; a `RangeError` for an id that this log has not given, or that is one of transactions.
    */
   async producer(options?: ProducerOptions): Promise<Producer<T>> {
     const session = this.#session
     session.requireWritable()
     const { transactionalId, ...resolved } = resolveProducerOptions(options)
-    const { transactions, topics } = session.core
+    const { transactions } = session.core
     if (transactionalId !== undefined && 'transactionTimeoutMs' in resolved) {
       const { transactionTimeoutMs } = resolved
       const producer = await session.track(transactions.init(transactionalId, transactionTimeoutMs))
@@ -39,12 +39,7 @@ export class TransactionCalls<T extends object = AnyTopics> extends GroupCalls<T
       const producerId = await session.track(transactions.nextProducerId())
       return new Producer<T>(this.#access, { producerId, producerEpoch: 0 })
     }
-    // It would be given to another one day.
-    if (resumed.producerId >= topics.store.nextProducerId) {
-      throw new RangeError(
-        `producerId is ${resumed.producerId}; the log has given none from ${topics.store.nextProducerId} on`,
-      )
-    }
+    transactions.requireIdempotent(resumed.producerId)
     return new Producer<T>(this.#access, resumed)
   }
 

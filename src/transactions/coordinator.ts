@@ -97,6 +97,22 @@ export class TransactionCoordinator implements TransactionalProducers, ProducerH
     return this.#ids.next()
   }
 
+  /** Throws a `RangeError` for an id that was not given to an idempotent producer. */
+  requireIdempotent(producerId: number): void {
+    // It would be given to another one day.
+    if (!this.#ids.hasGiven(producerId)) {
+      throw new RangeError(`producerId is ${producerId}, which the log has not given`)
+    }
+    for (const { state, transactionalId } of this.#identities.values()) {
+      const { producerId: own, previousProducerId, nextProducerId } = state
+      if (![own, previousProducerId, nextProducerId].includes(producerId)) continue
+      // Its batches would be taken for those of the transactions.
+      throw new RangeError(
+        `producerId is ${producerId}, that of transactions of ${transactionalId}`,
+      )
+    }
+  }
+
   async init(transactionalId: string, transactionTimeoutMs: number): Promise<Producer> {
     if (isPoolName(transactionalId)) {
       throw new TypeError(`transactionalId ${transactionalId} is kept for transactions without one`)

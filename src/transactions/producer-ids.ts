@@ -45,6 +45,12 @@ export class ProducerIds {
     return id
   }
 
+  /** It is nobody's to come: what is left of the block at hand will be given yet. */
+  hasGiven(producerId: number): boolean {
+    if (producerId >= this.#source.nextProducerId()) return false
+    return producerId < this.#next || producerId >= this.#end
+  }
+
   async #takeBlock(): Promise<void> {
     const source = this.#source
     let atLeast = FIRST_PRODUCER_ID

@@ -258,11 +258,27 @@ suite('an earlier producer', () => {
   onDiskAndInMemory('must be one that the log has given', async (place) => {
     const log = await open(place)
     const { producerId } = await log.producer()
-    await assert.rejects(
-      log.producer({ producerId: producerId + 10_000, producerEpoch: 0 }),
-      RangeError,
-    )
+    for (const above of [1, 10_000]) {
+      const later = { producerId: producerId + above, producerEpoch: 0 }
+      await assert.rejects(log.producer(later), RangeError)
+    }
     await log.producer({ producerId: 7, producerEpoch: 0 })
+    const again = await reopen(place, log)
+    await again.producer({ producerId, producerEpoch: 0 })
+    const { producerId: next } = await again.producer()
+    await assert.rejects(again.producer({ producerId: next + 1, producerEpoch: 0 }), RangeError)
+    await again.producer({ producerId: next, producerEpoch: 0 })
+  })
+
+  onDiskAndInMemory('must not be one of transactions', async (place) => {
+    const log = await open(place)
+    const named = await log.producer({ transactionalId: 'payments' })
+    await assert.rejects(log.producer(same(named)), RangeError)
+    await assert.rejects(log.producer({ ...same(named), producerEpoch: 1 }), RangeError)
+    await log.transaction(async (tx) => tx.produce('t', { value: 'a' }))
+    const own = named.producerId + 1
+    await assert.rejects(log.producer({ producerId: own, producerEpoch: 1 }), RangeError)
+    await named.transaction(async (tx) => tx.produce('t', { value: 'b' }))
   })
 })
 
