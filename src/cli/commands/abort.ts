@@ -70,6 +70,10 @@ async function run(context: CommandContext): Promise<number> {
   const survey = await surveyed(context)
   const chosen = await chosenParts(context, survey, id, producerId)
   if (options.flag('dry-run')) {
+    if (survey.state === 'live' && options.text('break-lock') === undefined) {
+      const message = `${await dataDirectory(context)} is held by a live writer: nothing of it would be aborted here`
+      throw new Trouble(message)
+    }
     tell(
       context,
       chosen.map((part) => ({ part, outcome: 'to be aborted', markerOffset: null })),
