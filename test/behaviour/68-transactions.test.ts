@@ -585,6 +585,34 @@ suite('what the disk refuses', () => {
     assert.deepEqual(await valuesIn(log), ['2'])
   })
 
+  onDiskAndInMemory(
+    'hides it until all markers stand, save from a log that was opened beside the writer',
+    async (place) => {
+      const log = await open(place)
+      const tx = await log.beginTransaction()
+      await tx.produce('a', { value: '1' }, P0)
+      await tx.produce('b', { value: '1' })
+      let isDecided = false
+      let refused = 0
+      place.fileSystem.rule = ({ name, path }) => {
+        if (name === 'write' && path.includes('__transaction_state')) isDecided = true
+        if (name !== 'write' || !isDecided || !path.includes('b-0')) return undefined
+        refused += 1
+        return systemError('ENOSPC')
+      }
+      const committing = tx.commit()
+      await eventually(() => refused > 0)
+      assert.deepEqual(await seen(log), [[], [], []])
+      const reader = (await place.open({ readOnly: true })) as unknown as Log
+      assert.deepEqual(await seen(reader), [['1'], [], []])
+      await reader.close()
+      place.fileSystem.rule = undefined
+      await place.clock.advance(1000)
+      await committing
+      assert.deepEqual(await seen(log), [['1'], [], ['1']])
+    },
+  )
+
   onDiskAndInMemory('is not answered before it is on the disk', async (place) => {
     const log = await open(place)
     const tx = await log.beginTransaction()
