@@ -1,5 +1,6 @@
 // Consume, transform, produce: what each record of input comes to is seen exactly once, with the offset behind it.
 import assert from 'node:assert/strict'
+import { getEventListeners } from 'node:events'
 import { suite } from 'node:test'
 import type { Log, LogRecord, ProcessOptions } from '../../src/index.ts'
 import { DEAD_LETTER_HEADERS, HandlerFailedError } from '../../src/index.ts'
@@ -522,9 +523,11 @@ suite('misuse of process', () => {
       [OPTIONS, undefined, /the handler is undefined/],
       [OPTIONS, { eachBatsh: echo }, /did you mean eachBatch/],
     ]
+    const { signal } = new AbortController()
     for (const [options, handler, message] of wrong) {
-      const run = log.process(options as never, handler as never)
+      const run = log.process((options && { ...options, signal }) as never, handler as never)
       await assert.rejects(run, message)
+      assert.equal(getEventListeners(signal, 'abort').length, 0)
       await run.close()
     }
     assert.deepEqual(await log.groups(), [])

@@ -140,9 +140,15 @@ export class Consumer<R extends ConsumedRecord<unknown, unknown> = ConsumedRecor
     deadLetterTopic: string | undefined,
     make: (pages: PagesToCommit, signals: ConsumerSignals) => ConsumingRun,
   ): Promise<void> {
-    if (deadLetterTopic !== undefined) consumer.#checkDeadLetterTopic(deadLetterTopic)
-    const { signals } = consumer.#context
-    await consumer.#runBy(make(new PagesToCommit(consumer.#member), signals))
+    try {
+      if (deadLetterTopic !== undefined) consumer.#checkDeadLetterTopic(deadLetterTopic)
+      const { signals } = consumer.#context
+      await consumer.#runBy(make(new PagesToCommit(consumer.#member), signals))
+    } catch (error) {
+      // Also where it has not begun: nobody else has it.
+      await consumer.close().catch(() => {})
+      throw error
+    }
   }
 
   async #runBy(runner: ConsumingRun): Promise<void> {
