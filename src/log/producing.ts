@@ -77,12 +77,17 @@ export class Producing {
       const { options, sequence } = resolveIdempotentOptions(given)
       options.signal?.throwIfAborted()
       const isMany = Array.isArray(records)
-      const call = this.prepare(name, isMany ? records : [records as OneRecord], options)
+      const list: readonly OneRecord[] = isMany ? records : [records as OneRecord]
+      const call = this.prepare(name, list, options)
       const baseSequence = sequence ?? -1
       const as: BatchProducer = { producerId, producerEpoch, baseSequence, isTransactional: false }
       const send = ({ topic, prepared }: PreparedCall): Promise<Produced> => {
         if (sequence !== undefined && prepared.sets.size > 1) {
           throw new TypeError(`${name}: sequence needs one partition: give it in the options`)
+        }
+        if (sequence !== undefined && topic.partitions.length > 1 && isLoose(list, options)) {
+          const message = `${name}: sequence needs the partition of records without a key: sent again, they may go to another`
+          throw new TypeError(message)
         }
         return isMany
           ? produceMany(topic, prepared, as)
@@ -137,6 +142,12 @@ export class Producing {
     await topics.create(declaration)
     return { topic: topics.get(name), prepared }
   }
+}
+
+/** What says where the records go is not the call itself. */
+function isLoose(records: readonly OneRecord[], { partition }: ResolvedProduceOptions): boolean {
+  if (partition !== undefined) return false
+  return records.some((each) => each.partition === undefined && (each.key ?? null) === null)
 }
 
 /** A call that was aborted before it was made changes nothing. */

@@ -104,7 +104,8 @@ function checkId(id: unknown): string {
 
 export interface IdempotentProduceOptions extends ProduceOptions {
   /**
-   * Number of the first record, as the producer counts its records in the partition: 0 to 2^31 - 1, then 0 again. All records must go to one partition.
+   * Number of the first record, as the producer counts its records in the partition: 0 to 2^31 - 1, then 0 again. All records must go to one partition, which is to be
+   * given for those without a key where there are several.
    * Default: the next one.
    */
   readonly sequence?: number

@@ -301,6 +301,8 @@ suite('what is no producer', () => {
       { value: 'b', partition: 1 },
     ]
     await assert.rejects(anything('t', two, { sequence: 0 }), /sequence needs one partition/)
+    // Which partition it is would be chosen anew each time.
+    await assert.rejects(anything('t', { value: 'a' }, { sequence: 0 }), /records without a key/)
     await assert.rejects(
       anything('t', { value: 'a' }, { ...P0, signal: AbortSignal.abort() }),
       (error: unknown) => error instanceof Error && error.name === 'AbortError',
