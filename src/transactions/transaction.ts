@@ -246,7 +246,9 @@ export class Transaction<T extends object = AnyTopics> implements AsyncDisposabl
     this.#hasFailed = true
     this.#buffer.clear()
     // What it was that failed it matters more than what the abort may come to, which the next open finishes.
-    if (this.#open.state === 'open') await this.#open.abort().catch(() => {})
+    // One that is being aborted already is waited for: its producer can begin nothing before.
+    const { state } = this.#open
+    if (state === 'open' || state === 'aborting') await this.#open.abort().catch(() => {})
   }
 
   #abort(): Promise<void> {
