@@ -154,8 +154,9 @@ export class Transaction<T extends object = AnyTopics> implements AsyncDisposabl
   }
 
   /**
-   * Makes all of it seen at once. Calls that were not awaited are waited for. Rejects, and all of it is aborted, where records cannot be appended, a condition
-   * does not hold (`OffsetConflictError`), a member's partition is not its own any more (`FENCED`), or the transaction was aborted
+   * Makes all of it seen at once. Calls that were not awaited are waited for; one that rejects then, whose error nobody could have looked at, makes this reject
+   * with the same error, and all of it is aborted. One that had rejected before is left out: what was to come of that was the caller's choice.
+   * Rejects, and all of it is aborted, where records cannot be appended, a condition does not hold (`OffsetConflictError`), a member's partition is not its own any more (`FENCED`), or the transaction was aborted
    * before (`TRANSACTION_ABORTED`, or `PRODUCER_FENCED` where another has its producer's name); with `STORAGE_FAILED` where only the next open can tell how it ended.
    */
   commit(): Promise<TransactionAcknowledgement> {
@@ -215,16 +216,27 @@ export class Transaction<T extends object = AnyTopics> implements AsyncDisposabl
   }
 
   #wait(call: Promise<void>): Promise<void> {
-    const waiting = call.finally(() => this.#calls.delete(waiting))
-    this.#calls.add(waiting)
-    return waiting
+    this.#calls.add(call)
+    // Before the caller is told: what was told before the commit is the caller's own to judge.
+    const forget = (): void => void this.#calls.delete(call)
+    call.then(forget, forget)
+    return call
+  }
+
+  /** All calls that are under way have their answer. Rejects with what one of them has rejected with: nobody has told the caller before the commit. */
+  async #answered(): Promise<void> {
+    while (this.#calls.size > 0) {
+      const answers = await Promise.allSettled(this.#calls)
+      const refused = answers.find(({ status }) => status === 'rejected')
+      if (refused?.status === 'rejected') throw refused.reason
+    }
   }
 
   // -------------------------------------------------------------------------------------- ending
 
   async #commit(): Promise<TransactionAcknowledgement> {
     try {
-      while (this.#calls.size > 0) await Promise.allSettled(this.#calls)
+      await this.#answered()
       // Where nothing is waited for the commit begins in the call.
       if (this.#spilling !== undefined) await this.#spilling
       if (this.#hasFailed) throw this.#failure

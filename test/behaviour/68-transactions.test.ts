@@ -380,6 +380,28 @@ suite('a call that is wrong', () => {
     })
     assert.deepEqual(await valuesIn(log, 'new'), [1, 2, 3])
   })
+
+  onDiskAndInMemory(
+    'may be about one that cannot be made, which aborts the rest',
+    async (place) => {
+      const log = (await place.open({ ...TOPICS, autoCreateTopics: true })) as unknown as Log
+      const tx = await log.beginTransaction()
+      await tx.produce('b', { value: '1' })
+      place.fileSystem.rule = ({ path }) =>
+        path.includes('new') ? systemError('ENOSPC') : undefined
+      const producing = tx.produce('new', { value: 1 })
+      await assert.rejects(tx.commit(), codeOf('DISK_FULL'))
+      await assert.rejects(producing, codeOf('DISK_FULL'))
+      place.fileSystem.rule = undefined
+      assert.deepEqual(await valuesIn(log, 'b'), [])
+      const other = await log.beginTransaction()
+      await other.produce('b', { value: '2' })
+      // Who has looked at it may go on.
+      await assert.rejects(other.produce('no name', { value: 1 }))
+      await other.commit()
+      assert.deepEqual(await valuesIn(log, 'b'), ['2'])
+    },
+  )
 })
 
 suite('conditions', () => {

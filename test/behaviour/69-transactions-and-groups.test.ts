@@ -183,6 +183,22 @@ suite('offsets in a transaction', () => {
     assert.deepEqual(await committedBy(log, 'h'), { 't-0': 1 })
   })
 
+  onDiskAndInMemory('whose call rejects while the commit waits for it abort it', async (place) => {
+    const log = await open(place)
+    const tx = await log.beginTransaction()
+    await tx.produce('out', { value: 'x' })
+    place.fileSystem.rule = ({ path }) =>
+      path.includes('__consumer_offsets') ? systemError('ENOSPC') : undefined
+    const committing = tx.commitOffset('g', { ...T0, offset: 1 })
+    const committed = tx.commit()
+    await assert.rejects(committed, codeOf('DISK_FULL'))
+    await assert.rejects(committing, codeOf('DISK_FULL'))
+    assert.equal(tx.state, 'aborted')
+    place.fileSystem.rule = undefined
+    assert.deepEqual(await committedBy(log, 'g'), {})
+    assert.deepEqual(await valuesIn(log), [])
+  })
+
   onDiskAndInMemory(
     'are those of the call, whatever becomes of what it was given',
     async (place) => {

@@ -167,8 +167,10 @@ export class TransactionRun {
   async transact(name: string, written: Written, producer?: Producer): Promise<boolean> {
     const tx = await this.begin(producer)
     if (tx === undefined) return false
-    await this.fill(name, tx, written)
-    return await this.commit(name, tx)
+    if (await this.fill(name, tx, written)) return await this.commit(name, tx)
+    // As a function does in which a call is awaited: what has rejected would be left out of the commit.
+    await this.abort(name, tx)
+    return false
   }
 
   /** All that a log does is still done, by everybody. */
