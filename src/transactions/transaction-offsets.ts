@@ -11,7 +11,7 @@ import type { OffsetCommit } from '../groups/types.ts'
 import type { PartitionLog } from '../storage/partition-log.ts'
 import type { Topic } from '../topics/topic.ts'
 import type { TopicPartition } from '../types.ts'
-import type { Appended, OpenTransaction, TransactionWrite } from './types.ts'
+import type { Appended, DecisionListener, OpenTransaction, TransactionWrite } from './types.ts'
 
 /** The committed offsets of the log, as a transaction needs them. */
 export interface OffsetsAccess {
@@ -124,10 +124,11 @@ export async function commitHeld(
   last: readonly TransactionWrite[],
   held: readonly HeldWrite[],
 ): Promise<readonly Appended[]> {
-  const decide = (outcome: 'commit' | 'abort', appended: readonly Appended[]): void => {
+  const decide: DecisionListener = (outcome, appended) => {
     for (const each of held) {
       const own = appended.findLast(({ log }) => log === each.log)
-      each.held.decided(outcome, own?.baseOffset ?? -1)
+      // Where only the next open can tell, what was committed before is served until then.
+      each.held.decided(outcome === 'commit' ? 'commit' : 'abort', own?.baseOffset ?? -1)
     }
   }
   open.onDecided(decide)

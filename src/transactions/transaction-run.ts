@@ -42,8 +42,8 @@
  *
  * ## What fails
  *
- * Before the commit point: abort; the promise rejects with what has failed. In 2, with a failed sync: nobody knows, so readers stay where they are,
- * the producer is used no more, the promise rejects, and the next open finds out. After 2 there is no way back: a marker that has no room is tried again,
+ * Before the commit point: abort; the promise rejects with what has failed. In 2, with a failed sync: nobody knows (`unknown`), so readers stay where they are,
+ * the producer is used no more, the promise rejects, and the next open finds out. So it is with the marker in one partition. After 2 there is no way back: a marker that has no room is tried again,
  * and readers see nothing of the transaction in any partition until all stand; where a partition has failed, the next open does it. A partition
  * whose topic was deleted meanwhile has nobody to be told, and the others go on without it.
  */
@@ -175,6 +175,7 @@ export class TransactionRun implements OpenTransaction, UnderWay, MarkerListener
     if (this.#aborting !== undefined) return this.#aborting.promise
     if (this.#phase === 'open') return this.#abort(false)
     if (this.#phase === 'aborted') return Promise.resolve()
+    if (this.#phase === 'unknown') return Promise.reject(this.#gone())
     return Promise.reject(this.#misuse('cannot be aborted'))
   }
 
@@ -283,9 +284,10 @@ export class TransactionRun implements OpenTransaction, UnderWay, MarkerListener
   #commitInOne(write: TransactionWrite, level: Durability): void {
     const { log } = write
     const ending = endingIn(log, this.#identity.state.producerId, 'commit')
+    const hadFailed = log.failure !== undefined
     const round = this.#data.round([write], level, ending, (failure) => {
       if (failure === undefined) this.#finishCommit([log])
-      else this.#giveUp(failure)
+      else this.#undecided(log, hadFailed, failure)
     })
     round.start()
   }
@@ -324,11 +326,15 @@ export class TransactionRun implements OpenTransaction, UnderWay, MarkerListener
       identity.state = state
       this.#writeMarkers('commit', logs, level)
     }
-    appendState(log, transactionalId, state, level, stored, (error) => {
-      // Of a write that was refused it is known that it is not there, and of a sync that has failed nothing is.
-      if (hadFailed || log.failure === undefined) this.#giveUp(error)
-      else this.#lose(error)
-    })
+    appendState(log, transactionalId, state, level, stored, (error) =>
+      this.#undecided(log, hadFailed, error),
+    )
+  }
+
+  /** Of a write that was refused it is known that it is not there, and of one that has failed, or its sync, nothing is. */
+  #undecided(log: PartitionLog, hadFailed: boolean, error: Error): void {
+    if (hadFailed || log.failure === undefined) this.#giveUp(error)
+    else this.#lose(error)
   }
 
   #finishCommit(logs: readonly PartitionLog[]): void {
@@ -338,15 +344,15 @@ export class TransactionRun implements OpenTransaction, UnderWay, MarkerListener
     this.#finish('committed')
   }
 
-  /** Nobody knows whether it is decided. Its readers wait for the next open, and who waits for it here goes on as if it were aborted. */
+  /** Nobody knows whether it is decided. Its readers wait for the next open. */
   #lose(cause: Error): void {
     const { transactionalId } = this.#identity
     const message = `the transaction of ${transactionalId} is committed or aborted; the next open tells`
     this.#failure = new LogError('STORAGE_FAILED', message, { cause })
     this.#identity.failure = this.#failure
-    this.#tell('abort')
+    this.#tell('unknown')
     this.#committing?.reject(this.#failure)
-    this.#finish('aborted')
+    this.#finish('unknown')
   }
 
   // ---------------------------------------------------------------------------------------- abort
@@ -425,7 +431,7 @@ export class TransactionRun implements OpenTransaction, UnderWay, MarkerListener
     this.#finish(outcome === 'commit' ? 'committed' : 'aborted')
   }
 
-  #tell(outcome: TransactionOutcome): void {
+  #tell(outcome: TransactionOutcome | 'unknown'): void {
     if (this.#isTold) return
     this.#isTold = true
     if (this.#listeners.length === 0) return
@@ -433,7 +439,7 @@ export class TransactionRun implements OpenTransaction, UnderWay, MarkerListener
     for (const listener of this.#listeners) listener(outcome, appended)
   }
 
-  #finish(phase: 'committed' | 'aborted'): void {
+  #finish(phase: 'committed' | 'aborted' | 'unknown'): void {
     this.#phase = phase
     if (phase === 'committed') this.#committing?.resolve(this.#data.appended())
     this.#aborting?.resolve()

@@ -172,10 +172,14 @@ export class Transaction<T extends object = AnyTopics> implements AsyncDisposabl
     return committing
   }
 
-  /** Nothing of it will be seen. Safe to call again, and after a commit that has failed; a `TypeError` once `commit` was called. */
+  /**
+   * Nothing of it will be seen. Safe to call again, and after a commit that has failed; a `TypeError` once `commit` was called, and `STORAGE_FAILED` where only the
+   * next open can tell how that ended (`state` is `'unknown'`).
+   */
   abort(): Promise<void> {
     if (this.#end === 'commit') {
-      if (this.#open.state === 'aborted') return Promise.resolve()
+      const { state } = this.#open
+      if (state === 'aborted' || state === 'unknown') return this.#open.abort()
       return Promise.reject(new TypeError(`the transaction is ${this.state}: it cannot be aborted`))
     }
     return this.#abort()

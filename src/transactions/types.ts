@@ -37,11 +37,24 @@ export interface BeginOptions {
  * - `open`: takes records.
  * - `committing`: `commit` was called. It ends as `committed`, or as `aborted` where it was refused.
  * - `aborting`: it is given up; its markers are being written.
+ * - `unknown`: the disk has refused to say whether the decision stands. Readers stay before it; the next open tells, and then it is committed or aborted.
  */
-export type TransactionPhase = 'open' | 'committing' | 'committed' | 'aborting' | 'aborted'
+export type TransactionPhase =
+  | 'open'
+  | 'committing'
+  | 'committed'
+  | 'aborting'
+  | 'aborted'
+  | 'unknown'
 
-/** Told when a transaction is decided, and by then seen: in the turn of the event loop in which the last stable offsets move, before they do. */
-export type DecisionListener = (outcome: TransactionOutcome, appended: readonly Appended[]) => void
+/**
+ * Told when a transaction is decided, and by then seen: in the turn of the event loop in which the last stable offsets move, before they do. Or when it is
+ * clear that only the next open can tell.
+ */
+export type DecisionListener = (
+  outcome: TransactionOutcome | 'unknown',
+  appended: readonly Appended[],
+) => void
 
 export interface OpenTransaction {
   readonly state: TransactionPhase
@@ -61,7 +74,7 @@ export interface OpenTransaction {
    * `STORAGE_FAILED` where the next open tells how it ended. At most one write for a partition.
    */
   commit(writes: readonly TransactionWrite[]): Promise<readonly Appended[]>
-  /** Safe to call again. A `TypeError` once `commit` was called. */
+  /** Safe to call again. A `TypeError` once `commit` was called; `STORAGE_FAILED` where only the next open can tell how it ended. */
   abort(): Promise<void>
 }
 

@@ -133,11 +133,16 @@ describe('at the commit point', () => {
     const producer = await scene.core.transactions.init('payments', 60_000)
     scene.disk.refuseSync((path) => path === fileOf('__transaction_state-0'))
     const run = producer.begin(BEGIN)
+    const outcomes: string[] = []
+    run.onDecided((outcome) => void outcomes.push(outcome))
     const writes = [writeTo(scene.log(0), 'v'), writeTo(scene.log(1), 'v')]
     await assert.rejects(run.commit(writes), hasCode('STORAGE_FAILED'))
     assert.deepEqual(await values(scene), [['warm'], ['warm']])
     assert.throws(() => producer.begin(BEGIN), hasCode('STORAGE_FAILED'))
-    await run.abort()
+    assert.equal(run.state, 'unknown')
+    assert.deepEqual(outcomes, ['unknown'])
+    // It cannot be said that nothing of it will be seen.
+    await assert.rejects(run.abort(), hasCode('STORAGE_FAILED'))
     assert.deepEqual(await values(scene), [['warm'], ['warm']])
     const other = scene.core.transactions.init('payments', 60_000)
     await assert.rejects(other, hasCode('STORAGE_FAILED'))
@@ -149,6 +154,33 @@ describe('at the commit point', () => {
       ['warm', 'v'],
     ])
     await again.core.close()
+  })
+
+  test('so does one of the marker that decides in one partition', async () => {
+    const scene = await faulty()
+    const producer = await scene.core.transactions.init('payments', 60_000)
+    scene.disk.refuseSync((path) => path === fileOf('a-0'))
+    const run = producer.begin({ ...BEGIN, durability: 'disk' })
+    await assert.rejects(run.commit([writeTo(scene.log(0), 'v')]), hasCode('STORAGE_FAILED'))
+    assert.equal(run.state, 'unknown')
+    assert.deepEqual(await values(scene), [['warm'], ['warm']])
+    const again = await reopened(scene)
+    assert.deepEqual(await values(again), [['warm', 'v'], ['warm']])
+    await again.core.close()
+  })
+
+  test('a partition that had failed before takes no decision', async () => {
+    const scene = await faulty()
+    const producer = await scene.core.transactions.init('payments', 60_000)
+    const mend = failWrites(scene.disk, 'a-0', 1, 'EIO')
+    await assert.rejects(append(scene.log(0), recordSet('lost')))
+    mend()
+    const run = producer.begin(BEGIN)
+    await assert.rejects(run.commit([writeTo(scene.log(0), 'x')]), hasCode('STORAGE_FAILED'))
+    assert.equal(run.state, 'aborted')
+    await commitAll(producer, [scene.log(1)], 'v')
+    assert.deepEqual(await values(scene), [['warm'], ['warm', 'v']])
+    await scene.core.close().catch(() => {})
   })
 })
 
