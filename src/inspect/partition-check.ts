@@ -88,6 +88,7 @@ class PartitionCheck {
       // What a complete compaction output covers goes with the next open.
       if (isBehindSwap && !segment.isSwap && segment.baseOffset < this.#endOffset) continue
       isBehindSwap = segment.isSwap
+      if (segment.baseOffset > this.#endOffset) producers.gap()
       await this.#segment(producers, segment, segments[index + 1])
     }
     this.#snapshotsBeyond(producers)

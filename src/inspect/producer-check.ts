@@ -43,6 +43,8 @@ export class ProducerCheck {
   #missingBefore = 0
   /** Offsets of the last batch or marker, by producer id. */
   readonly #seen = new Map<number, number>()
+  /** Of the last batch alone: a marker has no sequence. */
+  readonly #seenData = new Map<number, number>()
   #aborted: readonly AbortedTransaction[] = []
   #nextAborted = 0
   #found: AbortedTransaction[] = []
@@ -111,10 +113,15 @@ export class ProducerCheck {
     this.#isMissing = false
     if (producerId < 0 || this.#hasDamage) return undefined
     const ends = marker?.type === CONTROL_ABORT || marker?.type === CONTROL_COMMIT
-    const isWhole = (this.#seen.get(producerId) ?? this.#firstOffset) >= this.#missingBefore
+    const isWholeSince = (offset = this.#firstOffset): boolean => offset >= this.#missingBefore
+    const known = {
+      before: this.#states.get(producerId),
+      isWhole: isWholeSince(this.#seen.get(producerId)),
+      areSequencesWhole: isWholeSince(this.#seenData.get(producerId)),
+    }
     this.#seen.set(producerId, lastOffset)
-    const before = this.#states.get(producerId)
-    return producerFault(header, ends ? marker : undefined, before, isWhole)
+    if (!header.isControl) this.#seenData.set(producerId, lastOffset)
+    return producerFault(header, ends ? marker : undefined, known)
   }
 
   /** The segment ends; what is wrong with its `.txnindex`. */

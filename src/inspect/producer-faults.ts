@@ -17,33 +17,38 @@ export interface ProducerFault {
   readonly message: string
 }
 
-/**
- * @param marker of a control batch that ends a transaction.
- * @param before the producer as the earlier batches have left it.
- * @param isWhole none of its batches since is missing: by a gap, by damage.
- */
+/** What the batches that are there tell of a producer. */
+export interface KnownProducer {
+  /** As the earlier batches have left it. */
+  readonly before: ProducerEntry | undefined
+  /** Nothing is missing since its last batch or marker: by a gap, by damage. */
+  readonly isWhole: boolean
+  /** Nor since its last batch, of which the next one's sequence follows. */
+  readonly areSequencesWhole: boolean
+}
+
+/** @param marker of a control batch that ends a transaction. */
 export function producerFault(
   header: BatchHeader,
   marker: ControlRecord | undefined,
-  before: ProducerEntry | undefined,
-  isWhole: boolean,
+  known: KnownProducer,
 ): ProducerFault | undefined {
   const { producerId, producerEpoch, isControl } = header
+  const { before } = known
   if (producerId < 0) return undefined
   const lastEpoch = before?.producerEpoch ?? -1
   if (producerEpoch < lastEpoch) {
     const message = `producer ${producerId} has epoch ${producerEpoch}, and had ${lastEpoch} before`
     return { kind: 'producer-epoch', message }
   }
-  if (!isControl) return dataFault(header, before, isWhole)
-  return marker === undefined ? undefined : markerFault(header, marker, before, isWhole)
+  if (!isControl) return dataFault(header, known)
+  return marker === undefined ? undefined : markerFault(header, marker, known)
 }
 
 function markerFault(
   { producerId }: BatchHeader,
   { coordinatorEpoch }: ControlRecord,
-  before: ProducerEntry | undefined,
-  isWhole: boolean,
+  { before, isWhole }: KnownProducer,
 ): ProducerFault | undefined {
   const lastEpoch = before?.coordinatorEpoch ?? -1
   if (coordinatorEpoch < lastEpoch) {
@@ -56,8 +61,7 @@ function markerFault(
 
 function dataFault(
   { producerId, producerEpoch, baseSequence, isTransactional }: BatchHeader,
-  before: ProducerEntry | undefined,
-  isWhole: boolean,
+  { before, isWhole, areSequencesWhole }: KnownProducer,
 ): ProducerFault | undefined {
   if (!isWhole || before === undefined) return undefined
   const { currentTxnFirstOffset: firstOffset } = before
@@ -65,7 +69,7 @@ function dataFault(
     const message = `producer ${producerId} has a transaction open from offset ${firstOffset} on, and the batch is not of it`
     return { kind: 'transaction-mixed', message }
   }
-  if (baseSequence < 0) return undefined
+  if (baseSequence < 0 || !areSequencesWhole) return undefined
   const isSameEpoch = before.producerEpoch === producerEpoch
   const lastSequence = isSameEpoch ? (before.batches.at(-1)?.lastSequence ?? -1) : -1
   const due = lastSequence === MAX_SEQUENCE ? 0 : lastSequence + 1

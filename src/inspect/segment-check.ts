@@ -90,7 +90,12 @@ export class SegmentCheck implements LogVisitor {
 
   /** The segment ends; tells what was gathered. */
   end(): void {
-    const { tell } = this.#expected
+    const { tell, nextBaseOffset } = this.#expected
+    const missing = (nextBaseOffset ?? 0) - this.nextOffset
+    // What a region that fails has held is told with it.
+    if (missing > 0 && !this.#isBehindRegion) {
+      this.#gap(this.nextOffset, this.nextOffset + missing - 1, missing)
+    }
     if (this.#gaps > 0) {
       const [firstOffset, lastOffset] = [this.#firstMissing, this.#lastMissing]
       const gaps = this.#gaps === 1 ? 'one gap' : `${this.#gaps} gaps`

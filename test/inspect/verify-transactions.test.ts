@@ -136,16 +136,60 @@ for (const { promise, written, finds } of CASES) {
   })
 }
 
+/** The log without one of its batches, as compaction would have left it. */
+const without =
+  (index: number) =>
+  (log: Inspected): Promise<void> =>
+    log.edit(LOG, (bytes) => {
+      const starts = [...log.batches(LOG), bytes.length]
+      const [from, to] = starts.slice(index, index + 2)
+      return Buffer.concat([bytes.subarray(0, from), bytes.subarray(to)])
+    })
+
 test('where batches are missing, sequences across that are not judged, and those behind it are', async () => {
   const written = orders().idempotent(A, 2).plain(3).idempotent(A, 2, 7).idempotent(A, 1, 20)
-  const all = await found({ 'orders-0': written }, (log) =>
-    // What compaction would have left.
-    log.edit(LOG, (bytes) => {
-      const [, plain = 0, next = 0] = log.batches(LOG)
-      return Buffer.concat([bytes.subarray(0, plain), bytes.subarray(next)])
-    }),
-  )
+  const all = await found({ 'orders-0': written }, without(1))
   assert.deepEqual(all, [`warning sequence ${LOG} 7`, `information gap ${LOG} 2`])
+})
+
+test('a marker behind missing batches does not say with which sequence its producer goes on', async () => {
+  const written = () => orders().plain().transactional(A, 7).commit(A)
+  const goesOn = written().transactional(A, 2).commit(A)
+  assert.deepEqual(await found({ 'orders-0': goesOn }), [])
+  assert.deepEqual(await found({ 'orders-0': goesOn }, without(1)), [`information gap ${LOG} 1`])
+  const jumps = written().transactional(A, 2, 9).commit(A)
+  assert.deepEqual(await found({ 'orders-0': jumps }), [`warning sequence ${LOG} 9`])
+  const behind = orders().plain(2).transactional(A, 7).commit(A).transactional(A, 2, 9).commit(A)
+  const finds = [`warning sequence ${LOG} 10`, `information gap ${LOG} 0`]
+  assert.deepEqual(await found({ 'orders-0': behind }, without(0)), finds)
+})
+
+/** The log in two segments, the second one from the batch on; with the batch before it, or without. */
+const split =
+  (index: number, isBeforeThere: boolean) =>
+  async (log: Inspected): Promise<void> => {
+    const bytes = log.read(LOG)
+    const [before, at] = log.batches(LOG).slice(index - 1, index + 1)
+    const name = `${bytes.readBigInt64BE(at)}`.padStart(20, '0')
+    await log.write(`orders-0/${name}.log`, bytes.subarray(at))
+    await log.write(LOG, bytes.subarray(0, isBeforeThere ? at : before))
+  }
+
+test('what is missing at the end of a segment is a gap as any other', async () => {
+  const written = orders().idempotent(A, 2).idempotent(A, 3).idempotent(A, 1)
+  assert.deepEqual(await found({ 'orders-0': written }, split(2, true)), [])
+  assert.deepEqual(await found({ 'orders-0': written }, split(2, false)), [
+    `information gap ${LOG} 2`,
+  ])
+  const swapped = await found({ 'orders-0': written }, async (log) => {
+    await split(2, false)(log)
+    await log.rename(LOG, `${LOG}.swap`)
+  })
+  assert.deepEqual(swapped, [`information half-done ${LOG}.swap`])
+  const jumps = orders().idempotent(A, 2).idempotent(A, 3).idempotent(A, 1, 9)
+  assert.deepEqual(await found({ 'orders-0': jumps }, split(2, true)), [
+    'warning sequence orders-0/00000000000000000005.log 5',
+  ])
 })
 
 test('aborts need their entries, with every field as the batches have it', async () => {
