@@ -47,8 +47,7 @@
  * and readers see nothing of the transaction in any partition until all stand; where a partition has failed, the next open does it. A partition
  * whose topic was deleted meanwhile has nobody to be told, and the others go on without it.
  */
-import { LogError } from '../errors.ts'
-import { OFFSETS_TOPIC } from '../groups/offset-store.ts'
+import type { LogError } from '../errors.ts'
 import { copyRecordSet } from '../storage/admission.ts'
 import { releaseJointly } from '../storage/joint-release.ts'
 import type { PartitionLog } from '../storage/partition-log.ts'
@@ -61,6 +60,7 @@ import { DecidedTransaction, endingIn } from './decided-transaction.ts'
 import type { Identity, UnderWay } from './identity.ts'
 import { appendState } from './state-log.ts'
 import { TransactionData } from './transaction-data.ts'
+import { misused, onlyAbortable, timedOut, undecidable, untold } from './transaction-failures.ts'
 import type {
   Appended,
   BeginOptions,
@@ -190,17 +190,16 @@ export class TransactionRun implements OpenTransaction, UnderWay, MarkerListener
   }
 
   #expire(): Promise<void> {
-    const { timeoutMs } = this.#options
-    const message = `the transaction of ${this.#identity.transactionalId} was not committed within ${timeoutMs} ms, and was aborted`
-    return this.end(new LogError('TRANSACTION_ABORTED', message), this.#isNamed)
+    return this.end(
+      timedOut(this.#identity.transactionalId, this.#options.timeoutMs),
+      this.#isNamed,
+    )
   }
 
   /** Why it cannot be written to, or committed; undefined: it can. */
   #refuse(what: string): Error | undefined {
     if (this.#phase !== 'open') return this.#gone(what)
-    if (this.#refusal === undefined) return undefined
-    const message = 'records of the transaction were refused; it can only be aborted'
-    return new LogError('TRANSACTION_ABORTED', message, { cause: this.#refusal })
+    return this.#refusal && onlyAbortable(this.#refusal)
   }
 
   #gone(what = 'takes no more records'): Error {
@@ -208,8 +207,7 @@ export class TransactionRun implements OpenTransaction, UnderWay, MarkerListener
   }
 
   #misuse(what: string): TypeError {
-    const { transactionalId } = this.#identity
-    return new TypeError(`the transaction of ${transactionalId} is ${this.#phase}: it ${what}`)
+    return misused(this.#identity.transactionalId, this.#phase, what)
   }
 
   // ----------------------------------------------------------------------------------------- data
@@ -217,8 +215,7 @@ export class TransactionRun implements OpenTransaction, UnderWay, MarkerListener
   /** What all of it is to be acknowledged with. */
   #levelWith(writes: readonly TransactionWrite[]): Durability {
     if ((this.#options.durability ?? this.#host.durability) === 'disk') return 'disk'
-    for (const log of this.#data.logs) if (isDisk(log)) return 'disk'
-    return writes.some(({ log }) => isDisk(log)) ? 'disk' : 'os'
+    return this.#data.isForDisk(writes) ? 'disk' : 'os'
   }
 
   /** Goes on at once, or, with copies of the records, when the producer may write again. */
@@ -346,9 +343,7 @@ export class TransactionRun implements OpenTransaction, UnderWay, MarkerListener
 
   /** Nobody knows whether it is decided. Its readers wait for the next open. */
   #lose(cause: Error): void {
-    const { transactionalId } = this.#identity
-    const message = `the transaction of ${transactionalId} is committed or aborted; the next open tells`
-    this.#failure = new LogError('STORAGE_FAILED', message, { cause })
+    this.#failure = undecidable(this.#identity.transactionalId, cause)
     this.#identity.failure = this.#failure
     this.#tell('unknown')
     this.#committing?.reject(this.#failure)
@@ -422,10 +417,8 @@ export class TransactionRun implements OpenTransaction, UnderWay, MarkerListener
   }
 
   failed(cause: Error): void {
-    const { transactionalId } = this.#identity
     const outcome = this.#decided?.decision.outcome ?? 'abort'
-    const message = `the transaction of ${transactionalId} is ${outcome === 'commit' ? 'committed' : 'aborted'}, and not all of its partitions could be told; the next open does it`
-    this.#identity.failure = new LogError('STORAGE_FAILED', message, { cause })
+    this.#identity.failure = untold(this.#identity.transactionalId, outcome, cause)
     if (outcome === 'commit') this.#committing?.reject(this.#identity.failure)
     this.#tell(outcome)
     this.#finish(outcome === 'commit' ? 'committed' : 'aborted')
@@ -446,9 +439,4 @@ export class TransactionRun implements OpenTransaction, UnderWay, MarkerListener
     this.#end?.resolve()
     this.#host.ended(this.#identity, this)
   }
-}
-
-/** What is committed for a group counts as its group's log has it; what is asked for the records holds for it as well. */
-function isDisk(log: PartitionLog): boolean {
-  return log.config.durability === 'disk' && log.topic !== OFFSETS_TOPIC
 }
