@@ -60,23 +60,21 @@ export class TransactionOffsets {
     const member = typeof given === 'string' ? undefined : consumerOffsets(given)
     const group = member?.group ?? (given as string)
     access.check(group, commits)
-    const requireOwn = (partitions: readonly TopicPartition[]): void => {
-      if (member === undefined) access.requireNoOwners(group, partitions)
-      else member.requireOwn(partitions)
-    }
     if (
       commits.some(({ topic }) => member && member.findTopic(topic) !== access.findTopic(topic))
     ) {
       throw new TypeError('the consumer is one of another log')
     }
-    requireOwn(commits)
+    if (member === undefined) access.requireNoOwners(group, commits)
+    else member.own(commits)
     const ready = commits.length === 0 ? undefined : access.prepare()
     const taken = commits.map((each): Noted => {
       // The caller may change its own.
       const commit = { ...each }
+      const judge = member?.own([commit]) ?? (() => access.requireNoOwners(group, [commit]))
       const refuse = (): void => {
         access.check(group, [commit])
-        requireOwn([commit])
+        judge()
       }
       return { group, commit, refuse, committed: () => member?.committed([commit]) }
     })

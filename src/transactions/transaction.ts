@@ -137,7 +137,7 @@ export class Transaction<T extends object = AnyTopics> implements AsyncDisposabl
   /**
    * Commits the next offsets to be read of a group, with the transaction; the last one of a partition counts. Given a name, `FENCED` where a member of the
    * group owns the partition; given a consumer, where the partition is not its own. It is asked again when the transaction commits, which
-   * is aborted then. Resolves when they are noted.
+   * is aborted then; so it is where the consumer has lost the partition since, and has it again. Resolves when they are noted.
    */
   commitOffset(
     group: string | Consumer<ConsumedRecord<unknown, unknown>>,

@@ -280,6 +280,62 @@ suite('a member of the group', () => {
     assert.deepEqual(await committedBy(log, 'g'), { 't-0': 1 })
   })
 
+  onDiskAndInMemory('that was lost and has come back since the call aborts it', async (place) => {
+    const log = await open(place)
+    const member = new Member(log)
+    await member.next()
+    const tx = await log.beginTransaction()
+    await tx.commitOffset(member.consumer, { ...T0, offset: 1 })
+    await tx.produce('out', { value: 'once' })
+    for (let n = 0; n < 15; n += 1) await place.clock.advance(1000)
+    // The same record again: what was made of it before is not to count as well.
+    assert.equal((await member.next())?.offset, 0)
+    await assert.rejects(tx.commit(), FENCED)
+    assert.equal(tx.state, 'aborted')
+    assert.deepEqual(await committedBy(log, 'g'), {})
+    await log.transaction(async (next) => {
+      await next.commitOffset(member.consumer, { ...T0, offset: 1 })
+      await next.produce('out', { value: 'again' })
+    })
+    assert.deepEqual(await committedBy(log, 'g'), { 't-0': 1 })
+    assert.deepEqual(await valuesIn(log), ['again'])
+  })
+
+  onDiskAndInMemory('refuses what a handler was given before it was lost', async (place) => {
+    const log = await open(place)
+    const consumer = log.consumer({
+      group: 'g',
+      topics: ['t'],
+      autoCommit: false,
+      maxPollIntervalMs: 10_000,
+    })
+    const goOn = new Deferred<void>()
+    const refused = new Deferred<unknown>()
+    let given = 0
+    const running = consumer.run({
+      concurrency: 2,
+      eachRecord: async ({ topic, partition, offset }) => {
+        if (partition !== 0 || offset !== 0) return
+        given += 1
+        if (given > 1) {
+          await refused.promise
+          return
+        }
+        await goOn.promise
+        const tx = await log.beginTransaction()
+        const committing = tx.commitOffset(consumer, { topic, partition, offset: offset + 1 })
+        refused.resolve(await committing.catch((error: unknown) => error))
+        await tx.abort()
+      },
+    })
+    for (let n = 0; n < 30 && given < 2; n += 1) await place.clock.advance(1000)
+    await eventually(() => given === 2)
+    goOn.resolve()
+    assert.ok(FENCED(await refused.promise))
+    await consumer.close({ drainMs: 0 })
+    await running
+  })
+
   onDiskAndInMemory(
     'that takes over while the commit is under way begins behind it',
     async (place) => {

@@ -8,8 +8,8 @@ export interface ConsumerOffsets {
   readonly group: string
   /** As the consumer's log has it. */
   findTopic(name: string): Topic | undefined
-  /** Throws `FENCED` for what is not the consumer's own (any more); to be asked again when the transaction commits. */
-  requireOwn(partitions: readonly TopicPartition[]): void
+  /** Throws `FENCED` for what is not the consumer's own (any more). Answers with what throws it once that has changed: to be asked when the transaction commits. */
+  own(partitions: readonly TopicPartition[]): () => void
   /** They are committed: told to who listens. */
   committed(commits: readonly OffsetCommit[]): void
 }

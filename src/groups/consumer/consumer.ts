@@ -11,6 +11,7 @@ import type { GroupAccess } from './group-access.ts'
 import type { ConsumedPage } from './iterators.ts'
 import { ConsumedRecordIterator, PageIterator } from './iterators.ts'
 import { ConsumerMember } from './member.ts'
+import { ownOffsets } from './owned-offsets.ts'
 import type { ConsumedRecord, Consuming } from './page-source.ts'
 import { PagesToCommit } from './pages-to-commit.ts'
 import type { RunOptions } from './run/run-options.ts'
@@ -78,7 +79,7 @@ export class Consumer<R extends ConsumedRecord<unknown, unknown> = ConsumedRecor
     offerOffsets(this, {
       group: access.group,
       findTopic: (name) => access.findTopic(name),
-      requireOwn: (partitions) => member.requireOwn(partitions),
+      own: (partitions) => ownOffsets(member, this.#way, partitions),
       committed: (commits) => signals.committed(commits),
     })
     const { signal } = options

@@ -74,7 +74,7 @@ export class ConsumerMember implements MemberListener, TopicFollower, PageSource
       autoCommitIntervalMs: options.autoCommitIntervalMs,
       settle: () => this.holdings.settle(),
       write: (commits) => this.#write(commits),
-      fenced: (names) => this.#fenced(names),
+      fenced: (names) => this.fenced(names),
       failed: (error) => access.failed(error),
     })
     this.holdings = new Holdings({
@@ -186,7 +186,7 @@ export class ConsumerMember implements MemberListener, TopicFollower, PageSource
     if (this.#lostNames.size > 0) {
       const names = [...this.#lostNames].join(', ')
       this.#lostNames.clear()
-      throw this.#fenced(names)
+      throw this.fenced(names)
     }
     await this.commits.commit(claims)
   }
@@ -206,11 +206,11 @@ export class ConsumerMember implements MemberListener, TopicFollower, PageSource
         membership === undefined
           ? 'member'
           : this.#access.coordinator.fenceOf(membership, { topic, partition })
-      if (fence !== undefined || !this.claims.has(name)) throw this.#fenced(name)
+      if (fence !== undefined || !this.claims.has(name)) throw this.fenced(name)
     }
   }
 
-  #fenced(names: string): LogError {
+  fenced(names: string): LogError {
     const group = JSON.stringify(this.#options.group)
     const message = `${names}: not this consumer's own any more in the group ${group}; nothing was committed`
     return new LogError('FENCED', message)
