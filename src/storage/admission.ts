@@ -1,6 +1,7 @@
 import type { RecordSet } from '../codec/record-set.ts'
 import type { HeaderValue, RecordHeaders } from '../types.ts'
 import { asError } from '../util/error-code.ts'
+import { viewOf } from '../util/view.ts'
 import type { AppendCall } from './append-call.ts'
 import type { PendingRoom } from './pending-room.ts'
 
@@ -57,11 +58,51 @@ export class Admission {
 /** For records that wait: the caller may use its buffers again once the call has returned. */
 export function copyRecordSet({ keys, values, headers, timestamps }: RecordSet): RecordSet {
   return {
-    keys: keys.map((key) => (typeof key === 'string' ? key : copyBytes(key))),
-    values: values.map(copyBytes),
+    keys: copyAll(keys),
+    values: copyAll(values),
     headers: headers?.map(copyHeaders),
     timestamps: timestamps?.slice(),
   }
+}
+
+type Content = string | Uint8Array | null
+
+/**
+ * The same with copies of all bytes among them, in one piece of memory: a piece for each costs more than the copying. `stays` tells what needs no
+ * copy; it is asked of each once, in their order.
+ */
+export function copyAll<T extends Content>(
+  contents: readonly T[],
+  stays?: (bytes: Uint8Array) => boolean,
+): readonly T[] {
+  let bytes = 0
+  let copies: T[] | undefined
+  for (let index = 0; index < contents.length; index += 1) {
+    const each = contents[index] as T
+    if (!isBytes(each) || stays?.(each) === true) continue
+    // Marked by what it is replaced with.
+    copies ??= contents.slice()
+    copies[index] = TO_COPY as T
+    bytes += each.length
+  }
+  if (copies === undefined) return contents
+  const memory = Buffer.allocUnsafe(bytes)
+  let at = memory.byteOffset
+  for (let index = 0; index < contents.length; index += 1) {
+    if (copies[index] !== TO_COPY) continue
+    const each = contents[index] as Uint8Array
+    const copy = viewOf(memory.buffer, at, each.length)
+    copy.set(each)
+    copies[index] = copy as Uint8Array as T
+    at += each.length
+  }
+  return copies
+}
+
+const TO_COPY = new Uint8Array(0)
+
+function isBytes(content: Content): content is Uint8Array {
+  return typeof content === 'object' && content !== null
 }
 
 export function copyBytes(bytes: Uint8Array | null): Uint8Array | null {

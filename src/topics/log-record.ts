@@ -194,6 +194,11 @@ export function setDeliveryCount(record: object, deliveryCount: number): void {
   })
 }
 
+/** Its value is there as it was read, and is not decoded when it is asked for. */
+export function hasPlainValue(record: object): boolean {
+  return record instanceof BytesRecord
+}
+
 /** The key and value of a record that was read, as bytes. A key that was no UTF-8 and is a string is not what it was. */
 export function rawBytesOf(record: LogRecord<unknown, unknown>): {
   readonly key: Uint8Array | null

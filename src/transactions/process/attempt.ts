@@ -47,7 +47,7 @@ export class Attempt<P> {
     const { eachRecord, eachBatch, writer } = this.#with
     const records = again ?? this.#handedOut(input, end)
     input.begun = Math.max(input.begun, end)
-    const scope = new HandlerScope(writer, input.context)
+    const scope = new HandlerScope(writer, input.context, records)
     const begun = {
       input,
       index,
@@ -64,7 +64,7 @@ export class Attempt<P> {
               { topic: input.page.topic, partition: input.page.partition, records },
               scope,
             )
-          : eachRecord(records[0] ?? input.recordAt(index), scope)
+          : eachRecord(records[0] as Consumed, scope)
     } catch (error) {
       begun.result = error
       begun.hasThrown = true
@@ -75,8 +75,7 @@ export class Attempt<P> {
   /** What was handed out together before counts once more where it is handed out one by one. */
   #handedOut(input: Input, end: number): readonly Consumed[] {
     const { handled, begun, records } = input
-    if (handled < begun) return input.again(handled, end)
-    return this.#with.eachBatch === undefined ? NOTHING : records.slice(handled, end)
+    return handled < begun ? input.again(handled, end) : records.slice(handled, end)
   }
 
   /** Waits for its end, follows the failure policy, and hands over what it comes to. Throws what ends the call. */

@@ -5,19 +5,22 @@ import type {
   ProcessProduceOptions,
   ProcessTransaction,
 } from './process-options.ts'
-import type { TransactionWriter } from './seams.ts'
+import type { Consumed, TransactionWriter } from './seams.ts'
 
 /** What one call of a handler is given, and what it has produced: kept only if it ends well. */
 export class HandlerScope<P> implements ProcessContext {
   readonly #writer: TransactionWriter<P>
   readonly #context: PartitionContext
+  readonly #given: readonly Consumed[]
   #outputs: P[] | undefined
   #tx: ProcessTransaction | undefined
   #isOver = false
 
-  constructor(writer: TransactionWriter<P>, context: PartitionContext) {
+  /** @param given what the handler is called with. */
+  constructor(writer: TransactionWriter<P>, context: PartitionContext, given: readonly Consumed[]) {
     this.#writer = writer
     this.#context = context
+    this.#given = given
   }
 
   get signal(): AbortSignal {
@@ -42,7 +45,7 @@ export class HandlerScope<P> implements ProcessContext {
       )
     }
     this.#outputs ??= []
-    this.#outputs.push(...this.#writer.prepare(topic, records, options))
+    this.#outputs.push(...this.#writer.prepare(topic, records, options, this.#given))
   }
 
   /** The handler has ended; answers with what it has produced and what it answers with, in this order. Throws what is wrong with the answer. */
@@ -54,7 +57,7 @@ export class HandlerScope<P> implements ProcessContext {
     if (to === undefined) {
       throw new TypeError('the handler answers with a record, and the options name no topic to')
     }
-    const prepared = this.#writer.prepare(to, answer)
+    const prepared = this.#writer.prepare(to, answer, undefined, this.#given)
     return this.#outputs === undefined ? prepared : [...this.#outputs, ...prepared]
   }
 

@@ -3,12 +3,14 @@ import { BATCH_HEADER_BYTES } from '../../codec/batch.ts'
 import { CONTROL_BATCH_BYTES, encodedSizeBound } from '../../codec/batch-encoder.ts'
 import type { Compression } from '../../codec/compression-choice.ts'
 import type { RecordSet } from '../../codec/record-set.ts'
-import { copyBytes, copyHeaders } from '../../storage/admission.ts'
+import { copyAll, copyHeaders } from '../../storage/admission.ts'
 import { largestBatchBytes, requireFits } from '../../storage/batch-limit.ts'
 import type { PartitionLog } from '../../storage/partition-log.ts'
+import { hasPlainValue } from '../../topics/log-record.ts'
 import type { Topic } from '../../topics/topic.ts'
 import type { RecordHeaders } from '../../types.ts'
 import type { TransactionWrite } from '../types.ts'
+import type { Consumed } from './seams.ts'
 
 export interface Output {
   readonly log: PartitionLog
@@ -20,7 +22,7 @@ export interface Output {
 
 /**
  * Takes the records of a call for one partition. Throws `MessageTooLargeError` for what no batch takes: it is the handler's failure, and not that
- * of a whole transaction. `now` is the time of records without a timestamp.
+ * of a whole transaction. `now` is the time of records without a timestamp; `given` are records that the handler was called with.
  */
 export function outputOf(
   topic: Topic,
@@ -28,6 +30,7 @@ export function outputOf(
   set: RecordSet,
   compression: Compression | undefined,
   now: number,
+  given: readonly Consumed[] = [],
 ): Output {
   const log = topic.partition(partition)
   const bytes = encodedSizeBound(set)
@@ -36,21 +39,40 @@ export function outputOf(
   }
   // What a serializer has made is its own; the caller may change the rest when the handler has ended.
   const isCallers = topic.codec.serializer.name === 'bytes'
-  return { log, set: kept(set, isCallers), compression, bytes }
+  return { log, set: kept(set, isCallers, given), compression, bytes }
 }
 
-function kept(set: RecordSet, isCallers: boolean): RecordSet {
+function kept(set: RecordSet, isCallers: boolean, given: readonly Consumed[]): RecordSet {
   const { keys, values, headers, timestamps } = set
   return {
-    keys: keys.some((key) => typeof key === 'object' && key !== null) ? keys.map(keptKey) : keys,
-    values: isCallers ? values.map(copyBytes) : values,
+    keys: copyAll(keys, isPassedOn(given, 'key')),
+    values: isCallers ? copyAll(values, isPassedOn(given, 'value')) : values,
     headers: headers?.map(copyHeaders),
     timestamps,
   }
 }
 
-function keptKey(key: string | Uint8Array | null): string | Uint8Array | null {
-  return typeof key === 'string' ? key : copyBytes(key)
+/** So many records that were left out are looked past. */
+const MAX_LEFT_OUT = 32
+
+/** Whether bytes are those of a record that was read, which nobody changes. They are told in the order of the records, where at all. */
+function isPassedOn(
+  given: readonly Consumed[],
+  field: 'key' | 'value',
+): ((bytes: Uint8Array) => boolean) | undefined {
+  const [first] = given
+  // A value that is decoded when it is asked for is not to be for this.
+  if (first === undefined || (field === 'value' && !hasPlainValue(first))) return undefined
+  let next = 0
+  return (bytes) => {
+    const end = Math.min(given.length, next + MAX_LEFT_OUT)
+    for (let at = next; at < end; at += 1) {
+      if (given[at]?.[field] !== bytes) continue
+      next = at
+      return true
+    }
+    return false
+  }
 }
 
 /** What a transaction writes of its outputs: first what is more than one batch of a partition takes, then a last batch of each. */
@@ -65,39 +87,30 @@ export function writesOf(outputs: readonly Output[]): OutputWrites {
   const last = new Map<PartitionLog, Gathered>()
   for (const output of outputs) {
     const { log, compression, bytes } = output
-    let batch = last.get(log)
-    if (batch?.takes(compression, bytes) !== true) {
+    const batch = last.get(log)
+    if (batch?.takes(compression, bytes) === true) batch.add(output)
+    else {
       if (batch !== undefined) before.push(batch)
-      batch = new Gathered(log, compression)
-      last.set(log, batch)
+      last.set(log, new Gathered(output))
     }
-    batch.add(output)
   }
   return { before, last: [...last.values()] }
 }
 
+/** An output as it is, or several that are joined. */
 class Gathered implements TransactionWrite {
   readonly log: PartitionLog
   readonly compression: Compression | undefined
   readonly expectedOffset = -1
-  readonly #keys: (string | Uint8Array | null)[] = []
-  readonly #values: (Uint8Array | null)[] = []
-  #headers: (RecordHeaders | undefined)[] | undefined
-  #timestamps: (number | undefined)[] | undefined
-  #bytes = BATCH_HEADER_BYTES
+  set: RecordSet
+  #joined: JoinedSet | undefined
+  #bytes: number
 
-  constructor(log: PartitionLog, compression: Compression | undefined) {
+  constructor({ log, compression, set, bytes }: Output) {
     this.log = log
     this.compression = compression
-  }
-
-  get set(): RecordSet {
-    return {
-      keys: this.#keys,
-      values: this.#values,
-      headers: this.#headers,
-      timestamps: this.#timestamps,
-    }
+    this.set = set
+    this.#bytes = BATCH_HEADER_BYTES + bytes
   }
 
   takes(compression: Compression | undefined, bytes: number): boolean {
@@ -106,16 +119,31 @@ class Gathered implements TransactionWrite {
   }
 
   add({ set, bytes }: Output): void {
-    const { keys, values, headers, timestamps } = set
-    const before = this.#values.length
-    if (headers !== undefined) this.#headers ??= new Array<undefined>(before).fill(undefined)
-    if (timestamps !== undefined) this.#timestamps ??= new Array<undefined>(before).fill(undefined)
-    for (let index = 0; index < values.length; index += 1) {
-      this.#keys.push(keys[index] ?? null)
-      this.#values.push(values[index] ?? null)
-      this.#headers?.push(headers?.[index])
-      this.#timestamps?.push(timestamps?.[index])
+    if (this.#joined === undefined) {
+      this.#joined = new JoinedSet()
+      this.#joined.add(this.set)
+      this.set = this.#joined
     }
+    this.#joined.add(set)
     this.#bytes += bytes
+  }
+}
+
+class JoinedSet implements RecordSet {
+  readonly keys: (string | Uint8Array | null)[] = []
+  readonly values: (Uint8Array | null)[] = []
+  headers: (RecordHeaders | undefined)[] | undefined
+  timestamps: (number | undefined)[] | undefined
+
+  add({ keys, values, headers, timestamps }: RecordSet): void {
+    const before = this.values.length
+    if (headers !== undefined) this.headers ??= new Array<undefined>(before).fill(undefined)
+    if (timestamps !== undefined) this.timestamps ??= new Array<undefined>(before).fill(undefined)
+    for (let index = 0; index < values.length; index += 1) {
+      this.keys.push(keys[index] ?? null)
+      this.values.push(values[index] ?? null)
+      this.headers?.push(headers?.[index])
+      this.timestamps?.push(timestamps?.[index])
+    }
   }
 }

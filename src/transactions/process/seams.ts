@@ -28,8 +28,16 @@ export interface ConsumedInput {
 
 /** Writes transactions. `P`: records for one partition, serialized, with bytes of their own. */
 export interface TransactionWriter<P> {
-  /** Throws what is wrong with the records: nothing of the call is taken then. */
-  prepare(topic: string, records: unknown, options?: unknown): readonly P[]
+  /**
+   * Throws what is wrong with the records: nothing of the call is taken then. Bytes that are those of a record in `given` need no copy: who was
+   * handed it does not change them.
+   */
+  prepare(
+    topic: string,
+    records: unknown,
+    options: unknown,
+    given: readonly Consumed[],
+  ): readonly P[]
   /** The bytes that they take, about. */
   bytesOf(prepared: P): number
   /** A record with what became of it, for the topic of dead letters. */

@@ -63,22 +63,29 @@ export class OutputWriter implements TransactionWriter<Output> {
     this.#options = options
   }
 
-  prepare(name: string, records: unknown, given?: ProcessProduceOptions): readonly Output[] {
-    if (given !== undefined) {
-      checkObject("the options of a transaction's produce", given)
-      checkNames("a transaction's produce", given, PRODUCE_OPTIONS)
+  prepare(
+    name: string,
+    records: unknown,
+    produceOptions: ProcessProduceOptions | undefined,
+    given: readonly Consumed[],
+  ): readonly Output[] {
+    if (produceOptions !== undefined) {
+      checkObject("the options of a transaction's produce", produceOptions)
+      checkNames("a transaction's produce", produceOptions, PRODUCE_OPTIONS)
     }
-    const options = resolveTransactionProduceOptions(given)
+    const options = resolveTransactionProduceOptions(produceOptions)
     const compression = compressionFor(options)
     const context = this.#context
     const topic = context.topic(name, options)
     const now = context.now()
     if (!Array.isArray(records)) {
       const { partition, set } = context.prepareOne(topic, records as OneRecord, options)
-      return [outputOf(topic, partition, set, compression, now)]
+      return [outputOf(topic, partition, set, compression, now, given)]
     }
     const { sets } = context.prepare(topic, records as OneRecord[], options)
-    return Array.from(sets, ([partition, set]) => outputOf(topic, partition, set, compression, now))
+    return Array.from(sets, ([partition, set]) =>
+      outputOf(topic, partition, set, compression, now, given),
+    )
   }
 
   bytesOf({ bytes }: Output): number {
@@ -87,7 +94,7 @@ export class OutputWriter implements TransactionWriter<Output> {
 
   async deadLetter(record: Consumed, error: unknown): Promise<readonly Output[]> {
     const { topic, partition, set } = await this.#context.deadLetter(record, error)
-    return [outputOf(topic, partition, set, undefined, this.#context.now())]
+    return [outputOf(topic, partition, set, undefined, this.#context.now(), [record])]
   }
 
   commit(outputs: readonly Output[], input: ConsumedInput): Promise<void> {
