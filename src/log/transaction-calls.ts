@@ -39,7 +39,7 @@ export class TransactionCalls<T extends object = AnyTopics> extends GroupCalls<T
       const producerId = await session.track(transactions.nextProducerId())
       return new Producer<T>(this.#access, { producerId, producerEpoch: 0 })
     }
-    transactions.requireIdempotent(resumed.producerId)
+    await session.track(transactions.requireIdempotent(resumed.producerId))
     return new Producer<T>(this.#access, resumed)
   }
 

@@ -97,10 +97,10 @@ export class TransactionCoordinator implements TransactionalProducers, ProducerH
     return this.#ids.next()
   }
 
-  /** Throws a `RangeError` for an id that was not given to an idempotent producer. */
-  requireIdempotent(producerId: number): void {
+  /** Rejects with a `RangeError` for an id that was not given to an idempotent producer. */
+  async requireIdempotent(producerId: number): Promise<void> {
     // It would be given to another one day.
-    if (!this.#ids.hasGiven(producerId)) {
+    if (!(await this.#ids.hasGiven(producerId))) {
       throw new RangeError(`producerId is ${producerId}, which the log has not given`)
     }
     for (const { state, transactionalId } of this.#identities.values()) {

@@ -1,4 +1,6 @@
 import { batchSizeAt, producerIdAt } from '../codec/batch.ts'
+import { OffsetOutOfRangeError } from '../errors.ts'
+import type { Page } from '../storage/page.ts'
 import type { PartitionLog } from '../storage/partition-log.ts'
 import { FIRST_PRODUCER_ID } from '../topics/topic-store-format.ts'
 import { Mutex } from '../util/mutex.ts'
@@ -27,6 +29,8 @@ export class ProducerIds {
   readonly #mutex = new Mutex()
   #next = 0
   #end = 0
+  /** Ids below were given, as batches say where the file does not. */
+  #found = 0
 
   constructor(source: ProducerIdSource) {
     this.#source = source
@@ -46,12 +50,22 @@ export class ProducerIds {
   }
 
   /** It is nobody's to come: what is left of the block at hand will be given yet. */
-  hasGiven(producerId: number): boolean {
-    if (producerId >= this.#source.nextProducerId()) return false
+  async hasGiven(producerId: number): Promise<boolean> {
+    if (producerId >= this.#source.nextProducerId()) {
+      if (producerId >= this.#found) this.#found = await this.#lowestFree()
+      return producerId < this.#found
+    }
     return producerId < this.#next || producerId >= this.#end
   }
 
   async #takeBlock(): Promise<void> {
+    const first = await this.#source.takeProducerIds(BLOCK, await this.#lowestFree())
+    this.#next = first
+    this.#end = first + BLOCK
+  }
+
+  /** No id from it on is known to have been given; the file may say more. */
+  async #lowestFree(): Promise<number> {
     const source = this.#source
     let atLeast = FIRST_PRODUCER_ID
     for (const id of source.knownProducerIds()) atLeast = Math.max(atLeast, id + 1)
@@ -61,9 +75,7 @@ export class ProducerIds {
     if (source.nextProducerId() < atLeast) {
       for (const log of source.partitions()) atLeast = Math.max(atLeast, await nextIdAbove(log))
     }
-    const first = await source.takeProducerIds(BLOCK, atLeast)
-    this.#next = first
-    this.#end = first + BLOCK
+    return atLeast
   }
 }
 
@@ -72,13 +84,11 @@ async function nextIdAbove(log: PartitionLog): Promise<number> {
   let next = 0
   const end = log.logEndOffset
   for (let offset = log.logStartOffset; offset < end; ) {
-    const page = await log.read({
-      offset,
-      end,
-      maxBytes: PAGE_BYTES,
-      maxRecords: Number.POSITIVE_INFINITY,
-      onCorrupt: 'skip',
-    })
+    const page = await pageAt(log, offset, end)
+    if (page === undefined) {
+      offset = log.logStartOffset
+      continue
+    }
     for (let at = page.start; at < page.end; at += batchSizeAt(page.buffer, at)) {
       next = Math.max(next, producerIdAt(page.buffer, at) + 1)
     }
@@ -87,4 +97,15 @@ async function nextIdAbove(log: PartitionLog): Promise<number> {
     if (turnIsLong()) await nextTurn()
   }
   return next
+}
+
+/** Undefined where retention has taken the offset meanwhile. */
+async function pageAt(log: PartitionLog, offset: number, end: number): Promise<Page | undefined> {
+  try {
+    const maxRecords = Number.POSITIVE_INFINITY
+    return await log.read({ offset, end, maxBytes: PAGE_BYTES, maxRecords, onCorrupt: 'skip' })
+  } catch (error) {
+    if (error instanceof OffsetOutOfRangeError && offset < log.logStartOffset) return undefined
+    throw error
+  }
 }
