@@ -1,13 +1,10 @@
-import path from 'node:path'
 import { applyRetention } from '../cleanup/cleaner.ts'
 import { LogError } from '../errors.ts'
 import { LogSignals } from '../groups/consumer/signals.ts'
 import type { ResolvedLogOptions } from '../options.ts'
-import { readFileIfThere } from '../storage/checkpoint.ts'
 import type { StorageEnvironment } from '../storage/environment.ts'
 import { Codecs } from '../storage/environment.ts'
 import { FileCache } from '../storage/file-cache.ts'
-import { METADATA_FILE } from '../storage/file-names.ts'
 import { Flusher } from '../storage/flusher.ts'
 import type { LimitedSyncs } from '../storage/limited-syncs.ts'
 import { MemoryCache } from '../storage/memory-cache.ts'
@@ -16,9 +13,9 @@ import { PendingRoom } from '../storage/pending-room.ts'
 import { ChunkPool } from '../storage/tail.ts'
 import type { StoredTopic } from '../topics/stored-topic.ts'
 import type { ResolvedDeclaration } from '../topics/topic-definition.ts'
-import { TopicStore } from '../topics/topic-store.ts'
+import type { TopicStore } from '../topics/topic-store.ts'
 import type { TransactionCoordinator } from '../transactions/coordinator.ts'
-import type { Clock, FileSystem, RecoveredTransaction, ResetOffset } from '../types.ts'
+import type { Clock, RecoveredTransaction, ResetOffset } from '../types.ts'
 import { isDiskFull } from '../util/error-code.ts'
 import { nextTurn, turnIsLong } from '../util/turn.ts'
 import { Background } from './background.ts'
@@ -32,6 +29,7 @@ import { LogStarts } from './log-starts.ts'
 import type { TopicFiles } from './topic-files.ts'
 import { metadataError, TopicRegistry } from './topic-registry.ts'
 import { transactionsOf } from './transactions.ts'
+import { WriterFollowing } from './writer-following.ts'
 
 export interface CoreOptions {
   readonly data: DataDirectory
@@ -73,7 +71,7 @@ export class LogCore {
   readonly #options: ResolvedLogOptions
   readonly #flusher: Flusher
   readonly #background: Background
-  readonly #fileSystem: FileSystem
+  readonly #following: WriterFollowing
   readonly #logStarts: LogStarts
   #isClosing = false
   /** Every partition that was there has been opened. */
@@ -81,15 +79,12 @@ export class LogCore {
   #failure: LogError | undefined
   /** The last attempt to write the recovery points found no room. */
   #isCheckpointDue = false
-  /** For a reader beside a writer: `brokerless.json` as it was last looked at. */
-  #followedStore: Buffer | undefined
 
   constructor({ data, fileSystem, clock, options, declared, store, files }: CoreOptions) {
     this.clock = clock
     this.signals = new LogSignals(data.path)
     this.#data = data
     this.#options = options
-    this.#fileSystem = fileSystem
     this.#flusher = new Flusher({
       clock,
       flushBytes: options.flushBytes,
@@ -122,6 +117,12 @@ export class LogCore {
         this.compaction.forget(names)
         await data.forget(names)
       },
+    })
+    this.#following = new WriterFollowing({
+      data,
+      fileSystem,
+      topics: this.topics,
+      isClosing: () => this.#isClosing,
     })
     this.#logStarts = new LogStarts({
       topics: this.topics,
@@ -276,6 +277,7 @@ export class LogCore {
   async abandon(): Promise<void> {
     this.#background.stop()
     this.#isClosing = true
+    this.transactions.beginClose()
     const failure = await this.#closePartitions()
     const isWhole = this.#areOpen && failure === undefined
     // Without the marker the next open recovers: nothing is lost.
@@ -359,7 +361,7 @@ export class LogCore {
     const { retentionCheckIntervalMs, compactionCheckIntervalMs } = this.#options
     const { offsetsRetentionMs, offsetsRetentionCheckIntervalMs } = this.#options
     if (readOnly) {
-      this.#background.every(readOnlyPollMs, () => this.poll())
+      this.#background.every(readOnlyPollMs, () => this.#following.poll())
       return
     }
     this.transactions.opened()
@@ -377,27 +379,6 @@ export class LogCore {
     for (const partition of this.topics.partitions()) {
       if (turnIsLong()) await nextTurn()
       partition.expireProducers()
-    }
-  }
-
-  /** For a reader beside a writer: looks for what the writer has done since. */
-  async poll(): Promise<void> {
-    const file = path.join(this.#data.path, METADATA_FILE)
-    const bytes = await readFileIfThere(this.#fileSystem, file)
-    const state = {
-      isClean: false,
-      recoveryPoints: new Map(),
-      logStarts: await this.#data.readLogStarts(),
-    }
-    if (bytes !== undefined && this.#followedStore?.equals(bytes) !== true) {
-      const { store } = await TopicStore.load(this.#fileSystem, file)
-      if (store !== undefined) await this.topics.follow(store, state)
-      this.#followedStore = bytes
-    }
-    for (const partition of this.topics.partitions()) {
-      if (turnIsLong()) await nextTurn()
-      if (this.#isClosing) return
-      await partition.poll(state.logStarts.get(partition.name) ?? 0)
     }
   }
 }

@@ -176,3 +176,14 @@ test('a reader beside a writer ends nothing', async () => {
   await reader.core.close()
   await first.core.close()
 })
+
+test('of an open that has failed no timer goes on', async () => {
+  const scene = await killable()
+  const producer = await scene.core.transactions.init('payments', 60_000)
+  await commitAll(producer, [scene.log(0), scene.log(1)], 'v')
+  // What is to be said to be complete waits for its time.
+  const timers = scene.clock.pendingTimers
+  await scene.core.abandon()
+  assert.ok(timers > 0)
+  assert.equal(scene.clock.pendingTimers, 0)
+})

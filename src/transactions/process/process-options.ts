@@ -3,6 +3,7 @@ import type { ConsumedRecord } from '../../groups/consumer/page-source.ts'
 import type { FailurePolicy, ResolvedPolicy } from '../../groups/consumer/run/failure-policy.ts'
 import { resolveFailurePolicy } from '../../groups/consumer/run/failure-policy.ts'
 import type { ConsumedBatch, HandlerContext } from '../../groups/consumer/run/run-options.ts'
+import { DURABILITIES } from '../../options/shared.ts'
 import type {
   ConsumerFrom,
   ConsumerOptions,
@@ -150,7 +151,6 @@ const PROCESS_OPTIONS: ReadonlySet<string> = new Set<keyof ProcessOptions>([
   'onRevoked',
   'onLost',
 ])
-const DURABILITIES: readonly Durability[] = ['disk', 'os']
 const HANDLERS: ReadonlySet<string> = new Set<keyof BatchProcessor>(['eachBatch'])
 
 /** Throws a `TypeError` or `RangeError` that names what is wrong. Whether topics are there is for the caller to see. */
