@@ -43,6 +43,7 @@ export type {
 } from './options/read-options.ts'
 export { resolveReadOptions } from './options/read-options.ts'
 export type { OnCorrupt } from './options/shared.ts'
+export { DURABILITIES } from './options/shared.ts'
 export type { LogConfig } from './options/topic-config.ts'
 export {
   checkTopicConfig,

@@ -46,11 +46,15 @@ export class ProducerPool {
       this.#resting.shift()
       this.#living -= 1
     }
-    const [first] = this.#resting
+    // The markers of an abort may wait for room still.
+    const index = this.#resting.findIndex(({ identity }) => !identity.isBusy)
+    const first = this.#resting[index]
     if (first === undefined) return undefined
     // There are enough: its own transaction sees to it that the markers are synced.
     const areEnough = this.#living >= 3 * this.#mostInUse + 1
-    return areEnough || !first.identity.mustRest('os') ? this.#resting.shift() : undefined
+    if (!areEnough && first.identity.mustRest('os')) return undefined
+    this.#resting.splice(index, 1)
+    return first
   }
 
   async #make(): Promise<Producer> {

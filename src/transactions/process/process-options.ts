@@ -3,14 +3,13 @@ import type { ConsumedRecord } from '../../groups/consumer/page-source.ts'
 import type { FailurePolicy, ResolvedPolicy } from '../../groups/consumer/run/failure-policy.ts'
 import { resolveFailurePolicy } from '../../groups/consumer/run/failure-policy.ts'
 import type { ConsumedBatch, HandlerContext } from '../../groups/consumer/run/run-options.ts'
-import { DURABILITIES } from '../../options/shared.ts'
 import type {
   ConsumerFrom,
   ConsumerOptions,
   ResolvedConsumerOptions,
   TransactionProduceOptions,
 } from '../../options.ts'
-import { resolveConsumerFrom, resolveConsumerOptions } from '../../options.ts'
+import { DURABILITIES, resolveConsumerFrom, resolveConsumerOptions } from '../../options.ts'
 import type { AnyTopics, KeyOf, ProducedOf, TopicName } from '../../topics/topic-types.ts'
 import type { Durability, ProduceRecord } from '../../types.ts'
 import {
