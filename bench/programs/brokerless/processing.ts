@@ -43,9 +43,6 @@ interface Copy {
   readonly durability: Durability
 }
 
-/** Batches are as large as the transactions of `process`. */
-const BATCH_RECORDS = 1000
-
 async function processed(
   log: Log<BytesByName>,
   { parameters }: TaskContext,
@@ -60,7 +57,6 @@ async function processed(
       to,
       durability,
       concurrency: parameters.partitions,
-      maxRecords: BATCH_RECORDS,
     },
     {
       eachBatch: ({ records, partition }) => {
@@ -73,6 +69,7 @@ async function processed(
   await processing
 }
 
+/** Each page of input is a batch. */
 async function consumed(
   log: Log<BytesByName>,
   { parameters }: TaskContext,

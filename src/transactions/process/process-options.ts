@@ -46,7 +46,7 @@ export interface ProcessOptions<N extends string = string, R = ConsumedRecord>
   readonly to?: N
   /** Where a partition is begun for which the group has committed nothing; see a consumer's `from`. Default `'earliest'`. */
   readonly startFrom?: ConsumerFrom
-  /** A transaction ends with so many records of input. Default 1,000; 1 to 2^31 - 1. */
+  /** A transaction ends with so many records of input. Default 5,000; 1 to 2^31 - 1. */
   readonly maxRecords?: number
   /** A transaction ends so long after its first record was handled. Default 100; 0: as soon as the one before is written; to 2^31 - 1. */
   readonly commitIntervalMs?: number
@@ -150,6 +150,8 @@ const PROCESS_OPTIONS: ReadonlySet<string> = new Set<keyof ProcessOptions>([
   'onRevoked',
   'onLost',
 ])
+/** Of about a hundred bytes they come to a batch that is worth its syncs. */
+const MAX_RECORDS = 5000
 const HANDLERS: ReadonlySet<string> = new Set<keyof BatchProcessor>(['eachBatch'])
 
 /** Throws a `TypeError` or `RangeError` that names what is wrong. Whether topics are there is for the caller to see. */
@@ -166,7 +168,7 @@ export function resolveProcessOptions(
   return {
     consumer: consumerOptionsOf(given),
     to,
-    maxRecords: optionalInteger('maxRecords', given.maxRecords, 1000, 1, MAX_INT32),
+    maxRecords: optionalInteger('maxRecords', given.maxRecords, MAX_RECORDS, 1, MAX_INT32),
     commitIntervalMs: optionalInteger(
       'commitIntervalMs',
       given.commitIntervalMs,

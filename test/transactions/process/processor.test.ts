@@ -2,6 +2,7 @@
 import assert from 'node:assert/strict'
 import { afterEach, suite, test } from 'node:test'
 import { HandlerFailedError, LogError } from '../../../src/errors.ts'
+import { resolveProcessOptions } from '../../../src/transactions/process/process-options.ts'
 import { Deferred } from '../../../src/util/deferred.ts'
 import { FakePageSource } from '../../support/fake-page-source.ts'
 import { ProcessScene as Scene } from '../../support/process-scene.ts'
@@ -44,6 +45,7 @@ suite('a transaction', () => {
   })
 
   test('ends with maxRecords, and the next is filled while it is written', async () => {
+    assert.equal(resolveProcessOptions({ from: 'orders', group: 'g' }, echo).maxRecords, 5000)
     const source = filled(5)
     const scene = new ProcessScene(source, { to: 'out', maxRecords: 2 }, echo)
     scene.writer.held = new Deferred()
