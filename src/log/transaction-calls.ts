@@ -1,9 +1,8 @@
 import type { ProducerOptions, TransactionOptions } from '../options.ts'
 import { resolveProducerOptions, resolveTransactionOptions } from '../options.ts'
 import type { AnyTopics } from '../topics/topic-types.ts'
-import { beginOf, Producer, requireFunction } from '../transactions/log-producer.ts'
-import type { Transaction } from '../transactions/transaction.ts'
-import { runTransaction } from '../transactions/transaction.ts'
+import { Producer, requireFunction } from '../transactions/log-producer.ts'
+import { runTransaction, Transaction } from '../transactions/transaction.ts'
 import { GroupCalls } from './group-calls.ts'
 import type { Session } from './session.ts'
 import { TransactionAccess } from './transaction-access.ts'
@@ -59,16 +58,8 @@ export class TransactionCalls<T extends object = AnyTopics> extends GroupCalls<T
   /** The same by hand: `commit` or `abort` ends it, or its time-out, or the log's close, which abort it. Any number may be open at once. */
   async beginTransaction(options?: TransactionOptions): Promise<Transaction<T>> {
     this.#session.requireWritable()
-    const resolved = resolveTransactionOptions(options)
-    const { transactions } = this.#session.core
-    const producer = await this.#session.track(Promise.resolve(transactions.take()))
-    const giveBack = (): void => transactions.giveBack(producer)
-    try {
-      this.#session.requireOpen()
-      return beginOf<T>(this.#access, producer, resolved, giveBack)
-    } catch (error) {
-      giveBack()
-      throw error
-    }
+    const { durability, transactionTimeoutMs: timeoutMs } = resolveTransactionOptions(options)
+    const open = this.#session.core.transactions.begin({ timeoutMs, durability })
+    return new Transaction<T>(this.#access, open)
   }
 }

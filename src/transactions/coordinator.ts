@@ -13,6 +13,7 @@ import type { MarkerListener } from './decided-transaction.ts'
 import { DecidedTransaction } from './decided-transaction.ts'
 import type { UnderWay } from './identity.ts'
 import { Identity } from './identity.ts'
+import { JointCommits } from './joint-commits.ts'
 import type { FoundTransaction } from './open-transactions.ts'
 import { findOpenTransactions, holdMarked } from './open-transactions.ts'
 import type { ProducerHost } from './producer.ts'
@@ -30,7 +31,10 @@ import type {
   TransactionalProducer,
   TransactionalProducers,
   TransactionOutcome,
+  UnnamedOptions,
 } from './types.ts'
+import type { UnnamedHost } from './unnamed-transaction.ts'
+import { UnnamedTransaction } from './unnamed-transaction.ts'
 
 /** After so long markers that found no room are tried again, and what is complete is said to be. */
 const TICK_MS = 1000
@@ -53,7 +57,9 @@ export interface CoordinatorOptions {
   offsetsDecided(producerId: number, outcome: TransactionOutcome): void
 }
 
-export class TransactionCoordinator implements TransactionalProducers, ProducerHost, RunHost {
+export class TransactionCoordinator
+  implements TransactionalProducers, ProducerHost, RunHost, UnnamedHost
+{
   readonly #options: CoordinatorOptions
   readonly #ids: ProducerIds
   readonly #pool: ProducerPool
@@ -62,6 +68,9 @@ export class TransactionCoordinator implements TransactionalProducers, ProducerH
   readonly #producers = new Map<string, Producer>()
   readonly #inits = new Map<string, Mutex>()
   readonly #runs = new Set<UnderWay>()
+  /** Without a name, and open. */
+  readonly #unnamed = new Set<UnnamedTransaction>()
+  readonly joint: JointCommits = new JointCommits(this)
   /** Those whose markers wait for room. */
   #stalled = new Set<DecidedTransaction>()
   /** Those that `__transaction_state` says something to be under way of. */
@@ -133,9 +142,9 @@ export class TransactionCoordinator implements TransactionalProducers, ProducerH
     const mutex = this.#inits.get(transactionalId) ?? new Mutex()
     this.#inits.set(transactionalId, mutex)
     return mutex.run(async () => {
-      this.#requireOpen()
+      this.#requireOpen(isNamed)
       const identity = await this.#inited(transactionalId, timeoutMs)
-      this.#requireOpen()
+      this.#requireOpen(isNamed)
       const producer = new Producer(this, identity, isNamed)
       this.#producers.set(transactionalId, producer)
       return producer
@@ -170,8 +179,9 @@ export class TransactionCoordinator implements TransactionalProducers, ProducerH
     if (identity.mustRest('disk')) await identity.rest()
   }
 
-  #requireOpen(): void {
-    if (this.#closed !== undefined) throw this.#closed
+  #requireOpen(isNamed = true): void {
+    // Who commits without a name may need a producer for it while the log is being closed.
+    if (this.#closed !== undefined && isNamed) throw this.#closed
     if (this.#unreadable !== undefined) throw this.#unreadable
   }
 
@@ -183,7 +193,18 @@ export class TransactionCoordinator implements TransactionalProducers, ProducerH
 
   // ---------------------------------------------------------------------------------- transactions
 
-  begin(identity: Identity, options: BeginOptions, isNamed: boolean): OpenTransaction {
+  begin(options: UnnamedOptions): OpenTransaction {
+    this.#requireOpen()
+    const transaction = new UnnamedTransaction(this, options)
+    this.#unnamed.add(transaction)
+    return transaction
+  }
+
+  gone(transaction: UnnamedTransaction): void {
+    this.#unnamed.delete(transaction)
+  }
+
+  beginOf(identity: Identity, options: BeginOptions, isNamed: boolean): OpenTransaction {
     const run = new TransactionRun(this, identity, options, isNamed)
     identity.run = run
     this.#runs.add(run)
@@ -359,7 +380,7 @@ export class TransactionCoordinator implements TransactionalProducers, ProducerH
     if (this.#closed !== undefined) return
     this.#closed = new LogError('CLOSED', 'the log is closed')
     this.#timer?.cancel()
-    for (const run of [...this.#runs]) void run.end(this.#closed, false)
+    for (const run of [...this.#unnamed, ...this.#runs]) void run.end(this.#closed, false)
     this.#retry()
   }
 

@@ -1,8 +1,4 @@
-import type {
-  IdempotentProduceOptions,
-  ResolvedTransactionOptions,
-  TransactionOptions,
-} from '../options.ts'
+import type { IdempotentProduceOptions, TransactionOptions } from '../options.ts'
 import { resolveTransactionOptions } from '../options.ts'
 import type { AnyTopics, KeyOf, ProducedOf, TopicName } from '../topics/topic-types.ts'
 import type { Acknowledgement, BatchAcknowledgement, ProduceRecord } from '../types.ts'
@@ -101,7 +97,9 @@ export class Producer<T extends object = AnyTopics> {
         throw new TypeError('a producer needs a transactionalId to begin a transaction')
       }
       const resolved = resolveTransactionOptions(options, named.transactionTimeoutMs)
-      return Promise.resolve(beginOf<T>(transactions, named.producer, resolved))
+      const { durability, transactionTimeoutMs: timeoutMs } = resolved
+      const open = named.producer.begin({ timeoutMs, durability })
+      return Promise.resolve(new Transaction<T>(transactions, open))
     } catch (error) {
       return Promise.reject(error)
     }
@@ -115,16 +113,6 @@ export class Producer<T extends object = AnyTopics> {
     requireFunction(run)
     return await runTransaction(await this.begin(options), run)
   }
-}
-
-/** Throws what the producer begins no transaction for. */
-export function beginOf<T extends object>(
-  context: TransactionContext,
-  producer: TransactionalProducer,
-  { durability, transactionTimeoutMs: timeoutMs }: ResolvedTransactionOptions,
-  ended?: () => void,
-): Transaction<T> {
-  return new Transaction<T>(context, producer.begin({ timeoutMs, durability }), ended)
 }
 
 export function requireFunction(run: unknown): void {

@@ -5,7 +5,7 @@ import type { BeginOptions, OpenTransaction, TransactionalProducer } from './typ
 export interface ProducerHost {
   /** Why no more transactions begin; undefined: they do. */
   readonly closed: LogError | undefined
-  begin(identity: Identity, options: BeginOptions, isNamed: boolean): OpenTransaction
+  beginOf(identity: Identity, options: BeginOptions, isNamed: boolean): OpenTransaction
 }
 
 /** One instance of a transactional id. */
@@ -32,7 +32,8 @@ export class Producer implements TransactionalProducer {
     const { failure, state } = this.identity
     const isOld = state.producerId !== this.producerId || state.producerEpoch !== this.producerEpoch
     if (this.#isFenced || isOld) return fencedError(this.transactionalId)
-    return failure ?? this.#host.closed
+    // Those without a name are begun by who commits, also while the log is being closed.
+    return failure ?? (this.#isNamed ? this.#host.closed : undefined)
   }
 
   /** A newer instance takes over. */
@@ -44,7 +45,7 @@ export class Producer implements TransactionalProducer {
     const { fenced, identity } = this
     if (fenced !== undefined) throw fenced
     if (identity.isBusy) throw busyError(identity)
-    return this.#host.begin(identity, options, this.#isNamed)
+    return this.#host.beginOf(identity, options, this.#isNamed)
   }
 }
 

@@ -54,6 +54,7 @@ import type { PartitionLog } from '../storage/partition-log.ts'
 import type { Clock, Durability, Timer } from '../types.ts'
 import { Deferred } from '../util/deferred.ts'
 import { asError } from '../util/error-code.ts'
+import { levelOf } from './commit-level.ts'
 import { markerFor } from './data-round.ts'
 import type { MarkerListener } from './decided-transaction.ts'
 import { DecidedTransaction, endingIn } from './decided-transaction.ts'
@@ -90,7 +91,7 @@ export class TransactionRun implements OpenTransaction, UnderWay, MarkerListener
   readonly #options: BeginOptions
   /** Others than this process may know the producer: where its time is up, they are fenced. */
   readonly #isNamed: boolean
-  readonly #timer: Timer
+  readonly #timer: Timer | undefined
   readonly #startTimestamp: number
   readonly #listeners: DecisionListener[] = []
   readonly #data: TransactionData
@@ -115,7 +116,9 @@ export class TransactionRun implements OpenTransaction, UnderWay, MarkerListener
     this.#isNamed = isNamed
     this.#data = new TransactionData(identity)
     this.#startTimestamp = host.clock.now()
-    this.#timer = host.clock.setTimer(() => this.#expire(), options.timeoutMs)
+    const { timeoutMs } = options
+    this.#timer =
+      timeoutMs === undefined ? undefined : host.clock.setTimer(() => this.#expire(), timeoutMs)
   }
 
   get state(): TransactionPhase {
@@ -156,7 +159,7 @@ export class TransactionRun implements OpenTransaction, UnderWay, MarkerListener
     const refused = this.#refuse('cannot be committed')
     if (refused !== undefined && this.#phase !== 'open') return Promise.reject(refused)
     this.#phase = 'committing'
-    this.#timer.cancel()
+    this.#timer?.cancel()
     this.#committing = new Deferred<readonly Appended[]>()
     const level = this.#levelWith(writes)
     if (refused !== undefined) this.#giveUp(refused)
@@ -214,8 +217,8 @@ export class TransactionRun implements OpenTransaction, UnderWay, MarkerListener
 
   /** What all of it is to be acknowledged with. */
   #levelWith(writes: readonly TransactionWrite[]): Durability {
-    if ((this.#options.durability ?? this.#host.durability) === 'disk') return 'disk'
-    return this.#data.isForDisk(writes) ? 'disk' : 'os'
+    const asked = this.#options.durability ?? this.#host.durability
+    return levelOf(asked, [...this.#data.logs, ...writes.map(({ log }) => log)])
   }
 
   /** Goes on at once, or, with copies of the records, when the producer may write again. */
@@ -358,7 +361,7 @@ export class TransactionRun implements OpenTransaction, UnderWay, MarkerListener
 
   #abort(fences: boolean): Promise<void> {
     this.#phase = 'aborting'
-    this.#timer.cancel()
+    this.#timer?.cancel()
     const aborting = new Deferred<void>()
     this.#aborting = aborting
     this.#data.whenIdle(() => this.#endAborted(fences))

@@ -73,7 +73,6 @@ export class Transaction<T extends object = AnyTopics> implements AsyncDisposabl
   /** Calls that wait for something before they are buffered. */
   readonly #calls = new Set<Promise<unknown>>()
   #spilling: Promise<void> | undefined
-  #ended: (() => void) | undefined
   /** What the caller has called for. */
   #end: 'commit' | 'abort' | undefined
   #ending: Promise<unknown> | undefined
@@ -81,17 +80,10 @@ export class Transaction<T extends object = AnyTopics> implements AsyncDisposabl
   #failure: unknown
   #hasFailed = false
 
-  /** @param ended told once, when nothing of it is under way any more. */
-  constructor(context: TransactionContext, open: OpenTransaction, ended: () => void = () => {}) {
+  constructor(context: TransactionContext, open: OpenTransaction) {
     this.#context = context
     this.#open = open
     this.#offsets = new TransactionOffsets(context.offsets)
-    this.#ended = ended
-    // Its time is up, it is fenced, or the log is closed. What was called for here is waited for by who has called.
-    open.onDecided(() => {
-      const ended = (): void => this.#tellEnded()
-      if (this.#end === undefined) void this.#open.abort().then(ended, ended)
-    })
   }
 
   get state(): TransactionPhase {
@@ -252,8 +244,6 @@ export class Transaction<T extends object = AnyTopics> implements AsyncDisposabl
     } catch (error) {
       await this.#fail(error)
       throw error
-    } finally {
-      this.#tellEnded()
     }
   }
 
@@ -278,12 +268,7 @@ export class Transaction<T extends object = AnyTopics> implements AsyncDisposabl
   async #abortNow(): Promise<void> {
     await this.#spilling?.catch(() => {})
     this.#buffer.clear()
-    await this.#open.abort().finally(() => this.#tellEnded())
-  }
-
-  #tellEnded(): void {
-    this.#ended?.()
-    this.#ended = undefined
+    await this.#open.abort()
   }
 
   #requireOpen(): void {

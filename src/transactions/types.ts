@@ -27,10 +27,14 @@ export interface Appended {
 }
 
 export interface BeginOptions {
-  /** From now to the call of `commit`. */
-  readonly timeoutMs: number
+  /** From now to the call of `commit`. Undefined: who begins it sees to that. */
+  readonly timeoutMs: number | undefined
   /** Undefined: the log's, and `'disk'` where one of the topics is. */
   readonly durability: Durability | undefined
+}
+
+export interface UnnamedOptions extends BeginOptions {
+  readonly timeoutMs: number
 }
 
 /**
@@ -93,10 +97,8 @@ export interface TransactionalProducer {
 export interface TransactionalProducers {
   /** Fences the producer that has the id, aborts what it has open, and answers with its successor. */
   init(transactionalId: string, transactionTimeoutMs: number): Promise<TransactionalProducer>
-  /** One that nobody else uses, for a transaction without a name. */
-  take(): Promise<TransactionalProducer> | TransactionalProducer
-  /** It may be used by others when its transaction has ended. */
-  giveBack(producer: TransactionalProducer): void
+  /** A transaction without a name. Throws `CLOSED`. */
+  begin(options: UnnamedOptions): OpenTransaction
   /** For an idempotent producer without a name. */
   nextProducerId(): Promise<number>
 }

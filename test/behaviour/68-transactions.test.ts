@@ -614,11 +614,12 @@ suite('what the disk refuses', () => {
       const tx = await log.beginTransaction()
       await tx.produce('a', { value: '1' }, P0)
       await tx.produce('b', { value: '1' })
-      let isDecided = false
+      // What is said of its producer, and then the decision.
+      let told = 0
       let refused = 0
       place.fileSystem.rule = ({ name, path }) => {
-        if (name === 'write' && path.includes('__transaction_state')) isDecided = true
-        if (name !== 'write' || !isDecided || !path.includes('b-0')) return undefined
+        if (name === 'write' && /__transaction_state-0.*\.log$/.test(path)) told += 1
+        if (name !== 'write' || told < 2 || !path.includes('b-0')) return undefined
         refused += 1
         return systemError('ENOSPC')
       }

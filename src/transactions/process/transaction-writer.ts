@@ -1,7 +1,7 @@
 /**
  * Writes what a lane hands over as one transaction: outputs, and the offsets behind its input as the group's member.
  *
- * Each is begun by a producer of its own, when all that goes into it is known, and is called to commit in the turn in which the member is
+ * Each is begun when all that goes into it is known, and is called to commit in the turn in which the member is
  * found to own the partitions. From then on until the decision nobody else begins them (`OffsetStore.inTransaction`): a partition that was lost
  * before is refused, one that is lost meanwhile goes on behind what was committed.
  */
@@ -14,7 +14,7 @@ import type { Durability, ProduceRecord } from '../../types.ts'
 import { checkNames, checkObject } from '../../util/check.ts'
 import type { OffsetsAccess } from '../transaction-offsets.ts'
 import { commitHeld } from '../transaction-offsets.ts'
-import type { OpenTransaction, TransactionalProducers } from '../types.ts'
+import type { TransactionalProducers } from '../types.ts'
 import type { Output } from './output.ts'
 import { outputOf, writesOf } from './output.ts'
 import type { ProcessProduceOptions } from './process-options.ts'
@@ -105,25 +105,20 @@ export class OutputWriter implements TransactionWriter<Output> {
     const { producers, offsets } = this.#context
     const { group, durability, transactionTimeoutMs: timeoutMs } = this.#options
     const { before, last } = writesOf(outputs)
-    const producer = await producers.take()
-    let open: OpenTransaction | undefined
+    const open = producers.begin({ timeoutMs, durability })
     try {
-      const begun = producer.begin({ timeoutMs, durability })
-      open = begun
-      if (before.length > 0) await begun.write(before)
+      if (before.length > 0) await open.write(before)
       const refuse = (): void => {
         offsets.check(group, input.offsets)
         input.judge()
       }
       const commits = new Map([[group, input.offsets]])
-      await offsets.inTransaction(commits, refuse, (held) => commitHeld(begun, last, held))
+      await offsets.inTransaction(commits, refuse, (held) => commitHeld(open, last, held))
     } catch (error) {
       // What it was that failed it matters more than what the abort may come to, which the next open finishes.
-      const isOpen = open?.state === 'open' || open?.state === 'aborting'
-      if (isOpen) await open?.abort().catch(() => {})
+      const isOpen = open.state === 'open' || open.state === 'aborting'
+      if (isOpen) await open.abort().catch(() => {})
       throw error
-    } finally {
-      producers.giveBack(producer)
     }
   }
 }

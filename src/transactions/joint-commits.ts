@@ -1,0 +1,290 @@
+/**
+ * Transactions without a name that are committed in the same turn of the event loop go to the log as one: a batch of all of them in each partition,
+ * one decision, one marker a partition. Each is seen whole or not at all, as all of them are.
+ *
+ * Two of them may be on their way, so that the data of one is written while the other is decided; who comes meanwhile goes together with the next.
+ *
+ * What fails all of them because of one (its topic is being deleted, its partition has failed) is aborted, and each is then committed by itself. Where nobody
+ * knows how it ended, or there is no room on the disk, all are told so.
+ */
+import { BATCH_HEADER_BYTES } from '../codec/batch.ts'
+import { CONTROL_BATCH_BYTES, encodedSizeBound } from '../codec/batch-encoder.ts'
+import type { RecordSet } from '../codec/record-set.ts'
+import { LogError } from '../errors.ts'
+import { largestBatchBytes } from '../storage/batch-limit.ts'
+import type { PartitionLog } from '../storage/partition-log.ts'
+import type { Durability, RecordHeaders } from '../types.ts'
+import { asError } from '../util/error-code.ts'
+import type {
+  Appended,
+  OpenTransaction,
+  TransactionalProducer,
+  TransactionPhase,
+  TransactionWrite,
+} from './types.ts'
+
+const MOST_UNDER_WAY = 2
+
+/** One of the transactions. It is told exactly one of the last three. */
+export interface JoinedTransaction {
+  /** It is committed: in the turn in which all of it is seen. */
+  decided(appended: readonly Appended[]): void
+  /** All has been done for it. */
+  committed(): void
+  /** All were aborted because of one of them, which may have been another. */
+  parted(writes: readonly TransactionWrite[]): void
+  /** It has ended in this phase. */
+  failed(error: Error, phase: TransactionPhase): void
+}
+
+export interface Producers {
+  take(): Promise<TransactionalProducer> | TransactionalProducer
+  /** When its transaction has ended. */
+  giveBack(producer: TransactionalProducer): void
+}
+
+export class JointCommits {
+  readonly #producers: Producers
+  /** To be begun, in this order; the last one of a level takes more. */
+  #waiting: JointCommit[] = []
+  #underWay = 0
+  #isScheduled = false
+  readonly #beginTask = (): void => {
+    this.#isScheduled = false
+    while (this.#underWay < MOST_UNDER_WAY && this.#waiting.length > 0) this.#beginNext()
+  }
+
+  constructor(producers: Producers) {
+    this.#producers = producers
+  }
+
+  /** Writes that this takes: without conditions, and with all timestamps or none. */
+  static takes(writes: readonly TransactionWrite[]): boolean {
+    return writes.every(({ expectedOffset, set }) => {
+      return expectedOffset === -1 && set.timestamps?.includes(undefined) !== true
+    })
+  }
+
+  /** At most one write for a partition. The bytes have been taken, or are the transaction's own until it is told. */
+  add(
+    transaction: JoinedTransaction,
+    writes: readonly TransactionWrite[],
+    durability: Durability,
+  ): void {
+    let joint = this.#waiting.findLast((each) => each.durability === durability)
+    if (joint?.tryAdd(transaction, writes) !== true) {
+      joint = new JointCommit(durability, transaction, writes)
+      this.#waiting.push(joint)
+    }
+    this.#schedule()
+  }
+
+  /** Once all that is called in this turn has been. */
+  #schedule(): void {
+    if (this.#isScheduled || this.#underWay >= MOST_UNDER_WAY) return
+    this.#isScheduled = true
+    process.nextTick(this.#beginTask)
+  }
+
+  #beginNext(): void {
+    const joint = this.#waiting.shift() as JointCommit
+    this.#underWay += 1
+    const ended = (): void => {
+      this.#underWay -= 1
+      if (this.#waiting.length > 0) this.#schedule()
+    }
+    try {
+      const producer = this.#producers.take()
+      if (!(producer instanceof Promise)) this.#commit(joint, producer, ended)
+      else {
+        producer.then(
+          (made) => this.#commit(joint, made, ended),
+          (error: unknown) => {
+            joint.failed(asError(error), 'aborted')
+            ended()
+          },
+        )
+      }
+    } catch (error) {
+      joint.failed(asError(error), 'aborted')
+      ended()
+    }
+  }
+
+  #commit(joint: JointCommit, producer: TransactionalProducer, ended: () => void): void {
+    const end = (): void => {
+      this.#producers.giveBack(producer)
+      ended()
+    }
+    let run: OpenTransaction
+    try {
+      run = producer.begin({ timeoutMs: undefined, durability: joint.durability })
+    } catch (error) {
+      joint.failed(asError(error), 'aborted')
+      end()
+      return
+    }
+    run.onDecided((outcome, appended) => {
+      if (outcome === 'commit') joint.decided(appended)
+    })
+    run.commit(joint.writes()).then(
+      () => {
+        end()
+        joint.committed()
+      },
+      (error: unknown) => {
+        // Where its end is not known it says why.
+        const isKnown = run.failure === undefined
+        end()
+        if (isKnown && run.state !== 'committed') joint.aborted(asError(error))
+        else joint.failed(asError(error), run.state)
+      },
+    )
+  }
+}
+
+interface Member {
+  readonly transaction: JoinedTransaction
+  readonly writes: readonly TransactionWrite[]
+  /** Where the records of each write are among those of its partition. */
+  readonly firsts: number[]
+}
+
+class JointCommit {
+  readonly durability: Durability
+  readonly #members: Member[] = []
+  readonly #parts = new Map<PartitionLog, JointBatch>()
+
+  constructor(
+    durability: Durability,
+    transaction: JoinedTransaction,
+    writes: readonly TransactionWrite[],
+  ) {
+    this.durability = durability
+    this.#add(transaction, writes)
+  }
+
+  /** False where they do not fit. */
+  tryAdd(transaction: JoinedTransaction, writes: readonly TransactionWrite[]): boolean {
+    for (const write of writes) {
+      if (this.#parts.get(write.log)?.takes(write) === false) return false
+    }
+    this.#add(transaction, writes)
+    return true
+  }
+
+  writes(): readonly TransactionWrite[] {
+    return [...this.#parts.values()]
+  }
+
+  decided(appended: readonly Appended[]): void {
+    for (const each of appended) {
+      const part = this.#parts.get(each.log)
+      if (part !== undefined) part.appended = each
+    }
+    for (const { transaction, writes, firsts } of this.#members) {
+      transaction.decided(writes.map(({ log, set }, i) => this.#share(log, set, firsts[i] ?? 0)))
+    }
+  }
+
+  committed(): void {
+    for (const { transaction } of this.#members) transaction.committed()
+  }
+
+  /** Nothing of it stands. */
+  aborted(error: Error): void {
+    const isOfAll = error instanceof LogError && (error.retryable || error.code === 'CLOSED')
+    if (isOfAll || this.#members.length === 1) this.failed(error, 'aborted')
+    else for (const { transaction, writes } of this.#members) transaction.parted(writes)
+  }
+
+  failed(error: Error, phase: TransactionPhase): void {
+    for (const { transaction } of this.#members) transaction.failed(error, phase)
+  }
+
+  #add(transaction: JoinedTransaction, writes: readonly TransactionWrite[]): void {
+    const firsts: number[] = []
+    for (const write of writes) {
+      const part = this.#parts.get(write.log)
+      firsts.push(part?.count ?? 0)
+      if (part === undefined) this.#parts.set(write.log, new JointBatch(write))
+      else part.add(write)
+    }
+    this.#members.push({ transaction, writes, firsts })
+  }
+
+  #share(log: PartitionLog, { values, timestamps }: RecordSet, first: number): Appended {
+    const { appended } = this.#parts.get(log) as JointBatch
+    const { baseOffset, timestamp } = appended as Appended
+    const isOwn = timestamps !== undefined && log.config.timestampType !== 'LogAppendTime'
+    return {
+      log,
+      baseOffset: baseOffset + first,
+      count: values.length,
+      timestamp: isOwn ? greatest(timestamps as readonly number[]) : timestamp,
+    }
+  }
+}
+
+/** The records of all in one partition. */
+class JointBatch implements TransactionWrite {
+  readonly log: PartitionLog
+  readonly expectedOffset = -1
+  readonly compression: TransactionWrite['compression']
+  /** That of the first one, until there are more. */
+  set: RecordSet
+  appended: Appended | undefined
+  #grown: GrowingSet | undefined
+  #bytes: number
+
+  constructor({ log, set, compression }: TransactionWrite) {
+    this.log = log
+    this.compression = compression
+    this.set = set
+    this.#bytes = BATCH_HEADER_BYTES + encodedSizeBound(set)
+  }
+
+  get count(): number {
+    return this.set.values.length
+  }
+
+  takes({ set, compression }: TransactionWrite): boolean {
+    if (compression !== this.compression) return false
+    if ((set.timestamps === undefined) !== (this.set.timestamps === undefined)) return false
+    const limit = largestBatchBytes(this.log.config, CONTROL_BATCH_BYTES)
+    return this.#bytes + encodedSizeBound(set) <= limit
+  }
+
+  add({ set }: TransactionWrite): void {
+    if (this.#grown === undefined) {
+      this.#grown = new GrowingSet()
+      this.#grown.add(this.set)
+      this.set = this.#grown
+    }
+    this.#grown.add(set)
+    this.#bytes += encodedSizeBound(set)
+  }
+}
+
+class GrowingSet implements RecordSet {
+  readonly keys: (string | Uint8Array | null)[] = []
+  readonly values: (Uint8Array | null)[] = []
+  headers: (RecordHeaders | undefined)[] | undefined
+  timestamps: (number | undefined)[] | undefined
+
+  add({ keys, values, headers, timestamps }: RecordSet): void {
+    const before = this.values.length
+    if (headers !== undefined) this.headers ??= new Array<undefined>(before).fill(undefined)
+    if (timestamps !== undefined) this.timestamps ??= []
+    for (let i = 0; i < values.length; i += 1) {
+      this.keys.push(keys[i] ?? null)
+      this.values.push(values[i] ?? null)
+      this.headers?.push(headers?.[i])
+      this.timestamps?.push(timestamps?.[i])
+    }
+  }
+}
+
+function greatest(timestamps: readonly number[]): number {
+  return timestamps.reduce((max, each) => Math.max(max, each))
+}
