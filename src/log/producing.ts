@@ -20,7 +20,7 @@ import { StickyPartitioner } from '../topics/sticky-partitioner.ts'
 import { newTopic } from '../topics/stored-topic.ts'
 import { resolveDeclaration } from '../topics/topic-definition.ts'
 import type { ProducerIdentity } from '../transactions/log-producer.ts'
-import type { PreparedCall } from '../transactions/transaction.ts'
+import type { PreparedCall, PreparedOne } from '../transactions/transaction.ts'
 import type { Acknowledgement, BatchAcknowledgement, ProduceRecord } from '../types.ts'
 import { refuseInternal } from './group-offsets.ts'
 import type { LogCore } from './log-core.ts'
@@ -111,6 +111,20 @@ export class Producing {
     const { codec, sticky, partitions, config } = topic
     requireCodec(this.#core.environment.codecs, options, config)
     return { topic, prepared: prepareProduce(codec, partitions.length, sticky, records, options) }
+  }
+
+  /** The same, of one record; undefined where its topic is not there. */
+  prepareOne(
+    name: string,
+    record: OneRecord,
+    options: ResolvedProduceOptions,
+  ): PreparedOne | undefined {
+    refuseInternal(name, 'produced to')
+    const topic = this.#core.topics.find(name)
+    if (topic === undefined) return undefined
+    const { codec, sticky, partitions, config } = topic
+    requireCodec(this.#core.environment.codecs, options, config)
+    return { topic, prepared: prepareRecord(codec, partitions.length, sticky, record, options) }
   }
 
   async #toUnknown(

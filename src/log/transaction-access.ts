@@ -6,7 +6,7 @@ import type { IdempotentProduceOptions, ResolvedProduceOptions } from '../option
 import type { PartitionLog } from '../storage/partition-log.ts'
 import type { Topic } from '../topics/topic.ts'
 import type { ProducerContext, ProducerIdentity } from '../transactions/log-producer.ts'
-import type { PreparedCall, TransactionContext } from '../transactions/transaction.ts'
+import type { PreparedCall, PreparedOne, TransactionContext } from '../transactions/transaction.ts'
 import type { HeldWrite, OffsetsAccess } from '../transactions/transaction-offsets.ts'
 import type {
   Acknowledgement,
@@ -54,6 +54,14 @@ export class TransactionAccess implements TransactionContext, ProducerContext {
     options: ResolvedProduceOptions,
   ): PreparedCall | Promise<PreparedCall> {
     return this.#producing.prepare(topic, records, options)
+  }
+
+  prepareOne(
+    topic: string,
+    record: ProduceRecord<unknown, unknown>,
+    options: ResolvedProduceOptions,
+  ): PreparedOne | undefined {
+    return this.#producing.prepareOne(topic, record, options)
   }
 
   produce(

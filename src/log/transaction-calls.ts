@@ -47,16 +47,24 @@ export class TransactionCalls<T extends object = AnyTopics> extends GroupCalls<T
    * this rejects with what it has thrown. Answers with what the function has given. See `Transaction.commit` for what else it rejects with.
    * Where the function itself has called `commit` or `abort`, that is what happens.
    */
-  async transaction<R>(
+  transaction<R>(
     run: (tx: Transaction<T>) => R | PromiseLike<R>,
     options?: TransactionOptions,
   ): Promise<R> {
-    requireFunction(run)
-    return await runTransaction(await this.beginTransaction(options), run)
+    try {
+      requireFunction(run)
+      return runTransaction(this.#begin(options), run)
+    } catch (error) {
+      return Promise.reject(error)
+    }
   }
 
   /** The same by hand: `commit` or `abort` ends it, or its time-out, or the log's close, which abort it. Any number may be open at once. */
   async beginTransaction(options?: TransactionOptions): Promise<Transaction<T>> {
+    return this.#begin(options)
+  }
+
+  #begin(options: TransactionOptions | undefined): Transaction<T> {
     this.#session.requireWritable()
     const { durability, transactionTimeoutMs: timeoutMs } = resolveTransactionOptions(options)
     const open = this.#session.core.transactions.begin({ timeoutMs, durability })

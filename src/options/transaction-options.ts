@@ -33,11 +33,11 @@ const TRANSACTION_OPTIONS: ReadonlySet<string> = new Set<keyof TransactionOption
 
 /** Checks the options of `transaction`, `beginTransaction` and `begin`. */
 export function resolveTransactionOptions(
-  input: TransactionOptions | undefined,
+  given: TransactionOptions | undefined,
   timeoutMs: number = TRANSACTION_TIMEOUT_MS,
 ): ResolvedTransactionOptions {
-  checkObject('the options of a transaction', input)
-  const given = input ?? {}
+  if (given === undefined) return { durability: undefined, transactionTimeoutMs: timeoutMs }
+  checkObject('the options of a transaction', given)
   checkNames('transaction', given, TRANSACTION_OPTIONS)
   return {
     durability: checkChoice('durability', given.durability, undefined, DURABILITIES),
@@ -85,11 +85,12 @@ export function resolveTransactionProduceOptions(
   checkCompression(given)
   const { compression, compressionLevel, partition, expectedOffset } = given
   return {
-    ...DEFAULT_PRODUCE,
+    durability: undefined,
     compression,
     compressionLevel,
     partition: partition === undefined ? undefined : partitionNumber(partition),
     expectedOffset:
       expectedOffset === undefined ? undefined : checkInteger('expectedOffset', expectedOffset, 0),
+    signal: undefined,
   }
 }

@@ -105,8 +105,12 @@ function isBytes(content: Content): content is Uint8Array {
   return typeof content === 'object' && content !== null
 }
 
+/** Small ones share a pool with others: an `ArrayBuffer` each would take longer to make, and to collect, than they to copy. */
 export function copyBytes(bytes: Uint8Array | null): Uint8Array | null {
-  return bytes === null ? null : Uint8Array.prototype.slice.call(bytes)
+  if (bytes === null) return null
+  const copy = Buffer.allocUnsafe(bytes.length)
+  copy.set(bytes)
+  return copy
 }
 
 export function copyHeaders(headers: RecordHeaders | undefined): RecordHeaders | undefined {

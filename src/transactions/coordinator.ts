@@ -13,7 +13,7 @@ import type { MarkerListener } from './decided-transaction.ts'
 import { DecidedTransaction } from './decided-transaction.ts'
 import type { UnderWay } from './identity.ts'
 import { Identity } from './identity.ts'
-import { JointCommits } from './joint-commits.ts'
+import type { Producers } from './joint-commits.ts'
 import type { FoundTransaction } from './open-transactions.ts'
 import { findOpenTransactions, holdMarked } from './open-transactions.ts'
 import type { ProducerHost } from './producer.ts'
@@ -21,9 +21,9 @@ import { busyError, fencedError, Producer } from './producer.ts'
 import type { ProducerIdSource } from './producer-ids.ts'
 import { ProducerIds } from './producer-ids.ts'
 import { isPoolName, ProducerPool } from './producer-pool.ts'
+import type { RunHost } from './run-host.ts'
 import { readTransactionStates, stateLogFor, storeState } from './state-log.ts'
 import { isIdle, needsProducerId, transition } from './transaction-machine.ts'
-import type { RunHost } from './transaction-run.ts'
 import { TransactionRun } from './transaction-run.ts'
 import type {
   BeginOptions,
@@ -33,8 +33,7 @@ import type {
   TransactionOutcome,
   UnnamedOptions,
 } from './types.ts'
-import type { UnnamedHost } from './unnamed-transaction.ts'
-import { UnnamedTransaction } from './unnamed-transaction.ts'
+import { UnnamedTransactions } from './unnamed-transactions.ts'
 
 /** After so long markers that found no room are tried again, and what is complete is said to be. */
 const TICK_MS = 1000
@@ -58,7 +57,7 @@ export interface CoordinatorOptions {
 }
 
 export class TransactionCoordinator
-  implements TransactionalProducers, ProducerHost, RunHost, UnnamedHost
+  implements TransactionalProducers, ProducerHost, RunHost, Producers
 {
   readonly #options: CoordinatorOptions
   readonly #ids: ProducerIds
@@ -68,9 +67,7 @@ export class TransactionCoordinator
   readonly #producers = new Map<string, Producer>()
   readonly #inits = new Map<string, Mutex>()
   readonly #runs = new Set<UnderWay>()
-  /** Without a name, and open. */
-  readonly #unnamed = new Set<UnnamedTransaction>()
-  readonly joint: JointCommits = new JointCommits(this)
+  readonly #unnamed = new UnnamedTransactions(this)
   /** Those whose markers wait for room. */
   #stalled = new Set<DecidedTransaction>()
   /** Those that `__transaction_state` says something to be under way of. */
@@ -195,13 +192,7 @@ export class TransactionCoordinator
 
   begin(options: UnnamedOptions): OpenTransaction {
     this.#requireOpen()
-    const transaction = new UnnamedTransaction(this, options)
-    this.#unnamed.add(transaction)
-    return transaction
-  }
-
-  gone(transaction: UnnamedTransaction): void {
-    this.#unnamed.delete(transaction)
+    return this.#unnamed.begin(options)
   }
 
   beginOf(identity: Identity, options: BeginOptions, isNamed: boolean): OpenTransaction {
@@ -380,7 +371,8 @@ export class TransactionCoordinator
     if (this.#closed !== undefined) return
     this.#closed = new LogError('CLOSED', 'the log is closed')
     this.#timer?.cancel()
-    for (const run of [...this.#unnamed, ...this.#runs]) void run.end(this.#closed, false)
+    this.#unnamed.end(this.#closed)
+    for (const run of [...this.#runs]) void run.end(this.#closed, false)
     this.#retry()
   }
 
@@ -388,6 +380,7 @@ export class TransactionCoordinator
   async close(): Promise<void> {
     this.beginClose()
     const closed = this.#closed as LogError
+    await this.#unnamed.committed()
     await Promise.all([...this.#runs].map((run) => run.end(closed, false)))
     await Promise.all([...this.#inits.values()].map((mutex) => mutex.idle()))
     await this.#settle()

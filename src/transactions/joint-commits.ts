@@ -14,6 +14,7 @@ import { LogError } from '../errors.ts'
 import { largestBatchBytes } from '../storage/batch-limit.ts'
 import type { PartitionLog } from '../storage/partition-log.ts'
 import type { Durability, RecordHeaders } from '../types.ts'
+import { Deferred } from '../util/deferred.ts'
 import { asError } from '../util/error-code.ts'
 import type {
   Appended,
@@ -49,6 +50,7 @@ export class JointCommits {
   #waiting: JointCommit[] = []
   #underWay = 0
   #isScheduled = false
+  #onIdle: Deferred<void> | undefined
   readonly #beginTask = (): void => {
     this.#isScheduled = false
     while (this.#underWay < MOST_UNDER_WAY && this.#waiting.length > 0) this.#beginNext()
@@ -79,6 +81,13 @@ export class JointCommits {
     this.#schedule()
   }
 
+  /** Resolves when all that were called to commit have ended. */
+  idle(): Promise<void> {
+    if (this.#underWay === 0 && this.#waiting.length === 0) return Promise.resolve()
+    this.#onIdle ??= new Deferred()
+    return this.#onIdle.promise
+  }
+
   /** Once all that is called in this turn has been. */
   #schedule(): void {
     if (this.#isScheduled || this.#underWay >= MOST_UNDER_WAY) return
@@ -92,6 +101,7 @@ export class JointCommits {
     const ended = (): void => {
       this.#underWay -= 1
       if (this.#waiting.length > 0) this.#schedule()
+      else if (this.#underWay === 0) this.#onIdle?.resolve()
     }
     try {
       const producer = this.#producers.take()
@@ -133,11 +143,10 @@ export class JointCommits {
         joint.committed()
       },
       (error: unknown) => {
-        // Where its end is not known it says why.
-        const isKnown = run.failure === undefined
         end()
-        if (isKnown && run.state !== 'committed') joint.aborted(asError(error))
-        else joint.failed(asError(error), run.state)
+        const { state } = run
+        if (state === 'aborted' || state === 'aborting') joint.aborted(asError(error))
+        else joint.failed(asError(error), state)
       },
     )
   }
@@ -237,32 +246,34 @@ class JointBatch implements TransactionWrite {
   #grown: GrowingSet | undefined
   #bytes: number
 
-  constructor({ log, set, compression }: TransactionWrite) {
+  constructor(write: TransactionWrite) {
+    const { log, set, compression } = write
     this.log = log
     this.compression = compression
     this.set = set
-    this.#bytes = BATCH_HEADER_BYTES + encodedSizeBound(set)
+    this.#bytes = BATCH_HEADER_BYTES + boundOf(write)
   }
 
   get count(): number {
     return this.set.values.length
   }
 
-  takes({ set, compression }: TransactionWrite): boolean {
+  takes(write: TransactionWrite): boolean {
+    const { set, compression } = write
     if (compression !== this.compression) return false
     if ((set.timestamps === undefined) !== (this.set.timestamps === undefined)) return false
     const limit = largestBatchBytes(this.log.config, CONTROL_BATCH_BYTES)
-    return this.#bytes + encodedSizeBound(set) <= limit
+    return this.#bytes + boundOf(write) <= limit
   }
 
-  add({ set }: TransactionWrite): void {
+  add(write: TransactionWrite): void {
     if (this.#grown === undefined) {
       this.#grown = new GrowingSet()
       this.#grown.add(this.set)
       this.set = this.#grown
     }
-    this.#grown.add(set)
-    this.#bytes += encodedSizeBound(set)
+    this.#grown.add(write.set)
+    this.#bytes += boundOf(write)
   }
 }
 
@@ -283,6 +294,10 @@ class GrowingSet implements RecordSet {
       this.timestamps?.push(timestamps?.[i])
     }
   }
+}
+
+function boundOf({ boundBytes, set }: TransactionWrite): number {
+  return boundBytes ?? encodedSizeBound(set)
 }
 
 function greatest(timestamps: readonly number[]): number {

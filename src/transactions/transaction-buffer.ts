@@ -9,14 +9,15 @@ import { CONTROL_BATCH_BYTES, encodedSizeBound } from '../codec/batch-encoder.ts
 import type { Compression } from '../codec/compression-choice.ts'
 import type { RecordSet } from '../codec/record-set.ts'
 import { OffsetConflictError } from '../errors.ts'
+import type { ResolvedProduceOptions } from '../options.ts'
 import { copyBytes, copyHeaders } from '../storage/admission.ts'
 import { largestBatchBytes, requireFits } from '../storage/batch-limit.ts'
 import type { PartitionLog } from '../storage/partition-log.ts'
-import type { PreparedProduce } from '../topics/produce.ts'
+import type { PreparedProduce, PreparedRecord } from '../topics/produce.ts'
 import { compressionFor } from '../topics/produce.ts'
 import { bytes as bytesSerializer } from '../topics/serializers.ts'
 import type { Topic } from '../topics/topic.ts'
-import type { RecordHeaders } from '../types.ts'
+import type { Clock, RecordHeaders } from '../types.ts'
 import type { Appended, TransactionWrite } from './types.ts'
 
 /** A call's records for one partition, checked. */
@@ -33,8 +34,12 @@ export interface BufferedWrites {
   readonly last: readonly TransactionWrite[]
 }
 
+/** So many partitions are found by looking at each of them. */
+const MOST_WITHOUT_MAP = 8
+
 export class TransactionBuffer {
-  readonly #partitions = new Map<PartitionLog, PartitionBuffer>()
+  readonly #partitions: PartitionBuffer[] = []
+  #byLog: Map<PartitionLog, PartitionBuffer> | undefined
   #bytes = 0
 
   /** About what the records take, and a little more. */
@@ -44,35 +49,68 @@ export class TransactionBuffer {
 
   /**
    * Takes the records of a call, all or none: throws `OffsetConflictError` where its condition cannot hold if the others do, and
-   * `MessageTooLargeError` where they are more than one batch takes. `now` is the time of records without a timestamp.
+   * `MessageTooLargeError` where they are more than one batch takes. The clock's is the time of records without a timestamp.
    */
-  add(topic: Topic, { sets, options }: PreparedProduce, now: number): void {
+  add(topic: Topic, { sets, options }: PreparedProduce, clock: Pick<Clock, 'now'>): void {
     const parts: Part[] = []
     for (const [partition, set] of sets) {
-      const log = topic.partition(partition)
-      const boundBytes = encodedSizeBound(set)
-      if (boundBytes + BATCH_HEADER_BYTES > largestBatchBytes(log.config, CONTROL_BATCH_BYTES)) {
-        requireFits(log.name, set, boundBytes, now, log.config, CONTROL_BATCH_BYTES)
-      }
-      const to = this.#partitions.get(log) ?? new PartitionBuffer(log)
-      if (options.expectedOffset !== undefined) to.requireBase(options.expectedOffset)
-      parts.push({ to, set, boundBytes })
+      parts.push(this.#judge(topic.partition(partition), set, options, clock))
     }
-    const compression = compressionFor(options)
+    for (const part of parts) this.#take(topic, part, options)
+  }
+
+  /** The same, of one record. */
+  addOne(
+    topic: Topic,
+    { partition, set, options }: PreparedRecord,
+    clock: Pick<Clock, 'now'>,
+  ): void {
+    this.#take(topic, this.#judge(topic.partition(partition), set, options, clock), options)
+  }
+
+  #judge(
+    log: PartitionLog,
+    set: RecordSet,
+    { expectedOffset }: ResolvedProduceOptions,
+    clock: Pick<Clock, 'now'>,
+  ): Part {
+    const boundBytes = encodedSizeBound(set)
+    if (boundBytes + BATCH_HEADER_BYTES > largestBatchBytes(log.config, CONTROL_BATCH_BYTES)) {
+      requireFits(log.name, set, boundBytes, clock.now(), log.config, CONTROL_BATCH_BYTES)
+    }
+    const to = this.#find(log) ?? new PartitionBuffer(log)
+    if (expectedOffset !== undefined) to.requireBase(expectedOffset)
+    return { to, set, boundBytes }
+  }
+
+  #take({ codec }: Topic, { to, set, boundBytes }: Part, options: ResolvedProduceOptions): void {
+    const { expectedOffset } = options
+    if (to.isNew) this.#keep(to)
     // What other serializers give is handed over.
-    const isCallers = topic.codec.serializer === bytesSerializer
-    for (const { to, set, boundBytes } of parts) {
-      this.#partitions.set(to.log, to)
-      to.add(set, boundBytes, compression, isCallers)
-      if (options.expectedOffset !== undefined) to.condition(options.expectedOffset, set)
-      this.#bytes += boundBytes
+    to.add(set, boundBytes, compressionFor(options), codec.serializer === bytesSerializer)
+    if (expectedOffset !== undefined) to.condition(expectedOffset, set)
+    this.#bytes += boundBytes
+  }
+
+  #find(log: PartitionLog): PartitionBuffer | undefined {
+    if (this.#byLog !== undefined) return this.#byLog.get(log)
+    for (const each of this.#partitions) if (each.log === log) return each
+    return undefined
+  }
+
+  #keep(partition: PartitionBuffer): void {
+    partition.isNew = false
+    this.#partitions.push(partition)
+    if (this.#byLog !== undefined) this.#byLog.set(partition.log, partition)
+    else if (this.#partitions.length > MOST_WITHOUT_MAP) {
+      this.#byLog = new Map(this.#partitions.map((each) => [each.log, each]))
     }
   }
 
   /** All of it, for a write that is no end; nothing is buffered any more. */
   take(): readonly TransactionWrite[] {
     this.#bytes = 0
-    return [...this.#partitions.values()].flatMap((each) => each.take())
+    return this.#partitions.flatMap((each) => each.take())
   }
 
   /** All of it, for the commit. */
@@ -80,11 +118,11 @@ export class TransactionBuffer {
     this.#bytes = 0
     const before: TransactionWrite[] = []
     const last: TransactionWrite[] = []
-    for (const each of this.#partitions.values()) {
+    for (const each of this.#partitions) {
       const writes = each.take()
       const end = writes.at(-1)
       if (end === undefined) continue
-      before.push(...writes.slice(0, -1))
+      if (writes.length > 1) before.push(...writes.slice(0, -1))
       last.push(end)
     }
     return { before, last }
@@ -93,18 +131,21 @@ export class TransactionBuffer {
   /** What was taken stands in the log. */
   written(appended: readonly Appended[]): void {
     for (const { log, baseOffset, count } of appended) {
-      this.#partitions.get(log)?.endsAt(baseOffset + count)
+      this.#find(log)?.endsAt(baseOffset + count)
     }
   }
 
   clear(): void {
-    this.#partitions.clear()
+    this.#partitions.length = 0
+    this.#byLog = undefined
     this.#bytes = 0
   }
 }
 
 class PartitionBuffer {
   readonly log: PartitionLog
+  /** The transaction has nothing of it yet. */
+  isNew = true
   #batches: GrowingBatch[] = []
   /** Records in them. */
   #count = 0
@@ -138,35 +179,28 @@ class PartitionBuffer {
     compression: Compression | undefined,
     isCallers: boolean,
   ): void {
-    let batch = this.#batches.at(-1)
-    const isOther = batch === undefined || batch.compression !== compression
-    if (
-      isOther ||
-      (batch?.bytes ?? 0) + boundBytes > largestBatchBytes(this.log.config, CONTROL_BATCH_BYTES)
-    ) {
-      batch = new GrowingBatch(compression)
-      this.#batches.push(batch)
-    }
-    batch?.add(set, boundBytes, isCallers)
+    const batch = this.#batches.at(-1)
+    const limit = largestBatchBytes(this.log.config, CONTROL_BATCH_BYTES)
+    if (batch?.takes(compression, boundBytes, limit) === true) batch.add(set, boundBytes, isCallers)
+    else this.#batches.push(new GrowingBatch(this.log, compression, set, boundBytes, isCallers))
     this.#count += set.values.length
   }
 
   take(): TransactionWrite[] {
-    const { log } = this
-    const conditional = this.#conditional
+    const batches = this.#batches
     let offset = this.#base
-    const writes = this.#batches.map((set, index) => {
-      const expectedOffset = index < conditional ? offset : -1
-      offset += set.values.length
-      return { log, set, expectedOffset, compression: set.compression }
-    })
+    for (let i = 0; i < this.#conditional; i += 1) {
+      const batch = batches[i] as GrowingBatch
+      batch.expectedOffset = offset
+      offset += batch.values.length
+    }
     // Where the first must begin, the others follow at once.
     if (this.#base >= 0) this.endsAt(this.#base + this.#count)
     this.#batches = []
     this.#count = 0
     this.#base = -1
     this.#conditional = 0
-    return writes
+    return batches
   }
 
   endsAt(offset: number): void {
@@ -175,16 +209,39 @@ class PartitionBuffer {
 }
 
 /** The records of several calls, with bytes of their own. */
-class GrowingBatch implements RecordSet {
-  readonly keys: (string | Uint8Array | null)[] = []
-  readonly values: (Uint8Array | null)[] = []
+class GrowingBatch implements RecordSet, TransactionWrite {
+  readonly log: PartitionLog
+  readonly compression: Compression | undefined
+  readonly keys: (string | Uint8Array | null)[]
+  readonly values: (Uint8Array | null)[]
   headers: (RecordHeaders | undefined)[] | undefined
   timestamps: (number | undefined)[] | undefined
-  readonly compression: Compression | undefined
-  bytes: number = BATCH_HEADER_BYTES
+  boundBytes: number
+  expectedOffset = -1
 
-  constructor(compression: Compression | undefined) {
+  constructor(
+    log: PartitionLog,
+    compression: Compression | undefined,
+    { keys, values, headers, timestamps }: RecordSet,
+    boundBytes: number,
+    isCallers: boolean,
+  ) {
+    this.log = log
     this.compression = compression
+    this.keys = keys.map(copyKey)
+    this.values = isCallers ? values.map(copyBytes) : [...values]
+    this.headers = headers?.map(copyHeaders)
+    this.timestamps = timestamps?.slice()
+    this.boundBytes = boundBytes
+  }
+
+  get set(): RecordSet {
+    return this
+  }
+
+  takes(compression: Compression | undefined, boundBytes: number, limit: number): boolean {
+    if (compression !== this.compression) return false
+    return BATCH_HEADER_BYTES + this.boundBytes + boundBytes <= limit
   }
 
   add({ keys, values, headers, timestamps }: RecordSet, bytes: number, isCallers: boolean): void {
@@ -192,13 +249,16 @@ class GrowingBatch implements RecordSet {
     if (headers !== undefined) this.headers ??= new Array<undefined>(before).fill(undefined)
     if (timestamps !== undefined) this.timestamps ??= new Array<undefined>(before).fill(undefined)
     for (let i = 0; i < values.length; i += 1) {
-      const key = keys[i] ?? null
       const value = values[i] ?? null
-      this.keys.push(typeof key === 'string' ? key : copyBytes(key))
+      this.keys.push(copyKey(keys[i] ?? null))
       this.values.push(isCallers ? copyBytes(value) : value)
       this.headers?.push(copyHeaders(headers?.[i]))
       this.timestamps?.push(timestamps?.[i])
     }
-    this.bytes += bytes
+    this.boundBytes += bytes
   }
+}
+
+function copyKey(key: string | Uint8Array | null): string | Uint8Array | null {
+  return typeof key === 'string' ? key : copyBytes(key)
 }

@@ -1,4 +1,3 @@
-import { OFFSETS_TOPIC } from '../groups/offset-store.ts'
 import type { BatchProducer, TransactionEnd } from '../storage/append-call.ts'
 import type { PartitionLog } from '../storage/partition-log.ts'
 import type { Durability } from '../types.ts'
@@ -51,12 +50,6 @@ export class TransactionData {
       if (log.syncedOffset < endOffset) unsynced.push(log)
     }
     return unsynced
-  }
-
-  /** A partition asks for it, also of what is about to be written. */
-  isForDisk(writes: readonly TransactionWrite[]): boolean {
-    for (const log of this.#touched.keys()) if (isDisk(log)) return true
-    return writes.some(({ log }) => isDisk(log))
   }
 
   /** The partitions, also of what is about to be written. */
@@ -121,9 +114,4 @@ export class TransactionData {
 
 function isStanding(call: DataCall): boolean {
   return call.isWritten && call.count > 0
-}
-
-/** What is committed for a group counts as its group's log has it; what is asked for the records holds for it as well. */
-function isDisk(log: PartitionLog): boolean {
-  return log.config.durability === 'disk' && log.topic !== OFFSETS_TOPIC
 }

@@ -48,10 +48,20 @@ interface Noted {
 export class TransactionOffsets {
   readonly #access: OffsetsAccess
   /** By group and partition: the last call counts. */
-  readonly #noted = new Map<string, Noted>()
+  #notes: Map<string, Noted> | undefined
 
   constructor(access: OffsetsAccess) {
     this.#access = access
+  }
+
+  /** It commits none. */
+  get isEmpty(): boolean {
+    return this.#notes === undefined || this.#notes.size === 0
+  }
+
+  get #noted(): Map<string, Noted> {
+    this.#notes ??= new Map()
+    return this.#notes
   }
 
   /** Throws what is wrong with it, and `FENCED`. Undefined where it need not be waited for. */
@@ -93,7 +103,7 @@ export class TransactionOffsets {
     open: OpenTransaction,
     last: readonly TransactionWrite[],
   ): Promise<readonly Appended[]> {
-    if (this.#noted.size === 0) return await open.commit(last)
+    if (this.isEmpty) return await open.commit(last)
     const noted = [...this.#noted.values()]
     const commits = new Map<string, OffsetCommit[]>()
     for (const { group, commit } of noted) {

@@ -51,7 +51,7 @@ import type { LogError } from '../errors.ts'
 import { copyRecordSet } from '../storage/admission.ts'
 import { releaseJointly } from '../storage/joint-release.ts'
 import type { PartitionLog } from '../storage/partition-log.ts'
-import type { Clock, Durability, Timer } from '../types.ts'
+import type { Durability, Timer } from '../types.ts'
 import { Deferred } from '../util/deferred.ts'
 import { asError } from '../util/error-code.ts'
 import { levelOf } from './commit-level.ts'
@@ -59,6 +59,7 @@ import { markerFor } from './data-round.ts'
 import type { MarkerListener } from './decided-transaction.ts'
 import { DecidedTransaction, endingIn } from './decided-transaction.ts'
 import type { Identity, UnderWay } from './identity.ts'
+import type { RunHost } from './run-host.ts'
 import { appendState } from './state-log.ts'
 import { TransactionData } from './transaction-data.ts'
 import { misused, onlyAbortable, timedOut, undecidable, untold } from './transaction-failures.ts'
@@ -71,19 +72,6 @@ import type {
   TransactionPhase,
   TransactionWrite,
 } from './types.ts'
-
-/** What a transaction needs of the coordinator. */
-export interface RunHost {
-  readonly clock: Clock
-  /** Of the log. */
-  readonly durability: Durability
-  /** False once the deletion of its topic has begun. */
-  isThere(log: PartitionLog): boolean
-  /** The markers wait for room: to be tried again, later. */
-  stalled(transaction: DecidedTransaction, error: Error): void
-  /** Nothing of it is under way any more. */
-  ended(identity: Identity, run: UnderWay): void
-}
 
 export class TransactionRun implements OpenTransaction, UnderWay, MarkerListener {
   readonly #host: RunHost
@@ -118,7 +106,9 @@ export class TransactionRun implements OpenTransaction, UnderWay, MarkerListener
     this.#startTimestamp = host.clock.now()
     const { timeoutMs } = options
     this.#timer =
-      timeoutMs === undefined ? undefined : host.clock.setTimer(() => this.#expire(), timeoutMs)
+      timeoutMs === undefined
+        ? undefined
+        : host.clock.setTimer(() => this.#expire(timeoutMs), timeoutMs)
   }
 
   get state(): TransactionPhase {
@@ -192,11 +182,8 @@ export class TransactionRun implements OpenTransaction, UnderWay, MarkerListener
     return this.#end.promise
   }
 
-  #expire(): Promise<void> {
-    return this.end(
-      timedOut(this.#identity.transactionalId, this.#options.timeoutMs),
-      this.#isNamed,
-    )
+  #expire(timeoutMs: number): Promise<void> {
+    return this.end(timedOut(this.#identity.transactionalId, timeoutMs), this.#isNamed)
   }
 
   /** Why it cannot be written to, or committed; undefined: it can. */

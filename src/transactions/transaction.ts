@@ -4,7 +4,7 @@ import type { ConsumedRecord } from '../groups/consumer/page-source.ts'
 import type { OffsetCommit } from '../groups/types.ts'
 import type { ResolvedProduceOptions, TransactionProduceOptions } from '../options.ts'
 import { resolveTransactionProduceOptions } from '../options.ts'
-import type { PreparedProduce } from '../topics/produce.ts'
+import type { PreparedProduce, PreparedRecord } from '../topics/produce.ts'
 import type { Topic } from '../topics/topic.ts'
 import type { AnyTopics, KeyOf, ProducedOf, TopicName } from '../topics/topic-types.ts'
 import type { Durability, ProduceRecord, TopicPartition } from '../types.ts'
@@ -36,6 +36,14 @@ export interface PreparedCall {
   readonly prepared: PreparedProduce
 }
 
+/** The same, of one record. */
+export interface PreparedOne {
+  readonly topic: Topic
+  readonly prepared: PreparedRecord
+}
+
+type One = ProduceRecord<unknown, unknown>
+
 /** What a transaction needs of its log. */
 export interface TransactionContext {
   readonly maxTransactionBytes: number
@@ -45,6 +53,8 @@ export interface TransactionContext {
   requireWritable(): void
   /** The log's close waits for it. */
   track<R>(work: Promise<R>): Promise<R>
+  /** The same, of one record; undefined where its topic is not there. */
+  prepareOne(topic: string, record: One, options: ResolvedProduceOptions): PreparedOne | undefined
   /** Throws what is wrong with a call. A promise where its topic is to be made first. */
   prepare(
     topic: string,
@@ -54,6 +64,9 @@ export interface TransactionContext {
 }
 
 let finish: <T extends object>(tx: Transaction<T>) => Promise<unknown>
+let fail: <T extends object>(tx: Transaction<T>, error: unknown) => Promise<void>
+
+const DONE: Promise<void> = Promise.resolve()
 
 /**
  * Records for any partitions of any topics, and offsets of groups: seen all at once, by readers of what is committed, or never.
@@ -63,7 +76,11 @@ let finish: <T extends object>(tx: Transaction<T>) => Promise<unknown>
  */
 export class Transaction<T extends object = AnyTopics> implements AsyncDisposable {
   static {
-    finish = (tx) => (tx.#end === undefined ? tx.commit() : (tx.#ending as Promise<unknown>))
+    finish = (tx) => {
+      if (tx.#end !== undefined) return tx.#ending as Promise<unknown>
+      return tx.#mayCommitNow() ? tx.#commitNow() : tx.commit()
+    }
+    fail = (tx, error) => tx.#fail(error)
   }
 
   readonly #context: TransactionContext
@@ -71,7 +88,7 @@ export class Transaction<T extends object = AnyTopics> implements AsyncDisposabl
   readonly #buffer = new TransactionBuffer()
   readonly #offsets: TransactionOffsets
   /** Calls that wait for something before they are buffered. */
-  readonly #calls = new Set<Promise<unknown>>()
+  #calls: Set<Promise<unknown>> | undefined
   #spilling: Promise<void> | undefined
   /** What the caller has called for. */
   #end: 'commit' | 'abort' | undefined
@@ -112,7 +129,13 @@ export class Transaction<T extends object = AnyTopics> implements AsyncDisposabl
     try {
       this.#requireOpen()
       const resolved = resolveTransactionProduceOptions(options)
-      const list = Array.isArray(records) ? records : [records]
+      const isMany = Array.isArray(records)
+      const one = isMany ? undefined : this.#context.prepareOne(topic, records as One, resolved)
+      if (one !== undefined) {
+        this.#buffer.addOne(one.topic, one.prepared, this.#context)
+        return this.#added()
+      }
+      const list = isMany ? records : [records as One]
       const prepared = this.#context.prepare(topic, list, resolved)
       if (!(prepared instanceof Promise)) return this.#add(prepared)
       return this.#wait(
@@ -158,8 +181,15 @@ export class Transaction<T extends object = AnyTopics> implements AsyncDisposabl
     } catch (error) {
       return Promise.reject(error)
     }
-    this.#end = 'commit'
-    const committing = this.#context.track(this.#commit())
+    const committing = this.#mayCommitNow()
+      ? this.#commitNow().then(
+          (appended) => this.#acknowledgement(appended),
+          async (error: unknown) => {
+            await this.#fail(error)
+            throw error
+          },
+        )
+      : this.#commitLater()
     this.#ending = committing
     return committing
   }
@@ -186,8 +216,12 @@ export class Transaction<T extends object = AnyTopics> implements AsyncDisposabl
   // ---------------------------------------------------------------------------------- buffering
 
   #add({ topic, prepared }: PreparedCall): Promise<void> {
-    this.#buffer.add(topic, prepared, this.#context.now())
-    if (this.#buffer.bytes <= this.#context.maxTransactionBytes) return Promise.resolve()
+    this.#buffer.add(topic, prepared, this.#context)
+    return this.#added()
+  }
+
+  #added(): Promise<void> {
+    if (this.#buffer.bytes <= this.#context.maxTransactionBytes) return DONE
     if (this.#spilling === undefined) {
       this.#spilling = this.#spill().finally(() => {
         this.#spilling = undefined
@@ -212,16 +246,18 @@ export class Transaction<T extends object = AnyTopics> implements AsyncDisposabl
   }
 
   #wait(call: Promise<void>): Promise<void> {
-    this.#calls.add(call)
+    const calls = this.#calls ?? new Set()
+    this.#calls = calls
+    calls.add(call)
     // Before the caller is told: what was told before the commit is the caller's own to judge.
-    const forget = (): void => void this.#calls.delete(call)
+    const forget = (): void => void calls.delete(call)
     call.then(forget, forget)
     return call
   }
 
   /** All calls that are under way have their answer. Rejects with what one of them has rejected with: nobody has told the caller before the commit. */
   async #answered(): Promise<void> {
-    while (this.#calls.size > 0) {
+    while (this.#calls !== undefined && this.#calls.size > 0) {
       const answers = await Promise.allSettled(this.#calls)
       const refused = answers.find(({ status }) => status === 'rejected')
       if (refused?.status === 'rejected') throw refused.reason
@@ -229,6 +265,32 @@ export class Transaction<T extends object = AnyTopics> implements AsyncDisposabl
   }
 
   // -------------------------------------------------------------------------------------- ending
+
+  /** Nothing has to be waited for, or held, first: all that is left is to hand over what is buffered. */
+  #mayCommitNow(): boolean {
+    const isWaiting = this.#spilling !== undefined || (this.#calls?.size ?? 0) > 0
+    return !isWaiting && !this.#hasFailed && this.#offsets.isEmpty
+  }
+
+  /** The coordinator's close waits for it. Who calls it says `#fail` where it rejects. */
+  #commitNow(): Promise<readonly Appended[]> {
+    this.#requireOpen()
+    this.#end = 'commit'
+    const { before, last } = this.#buffer.takeLast()
+    const committing =
+      before.length === 0
+        ? this.#open.commit(last)
+        : this.#context.track(this.#open.write(before).then(() => this.#open.commit(last)))
+    this.#ending = committing
+    return committing
+  }
+
+  #commitLater(): Promise<TransactionAcknowledgement> {
+    this.#end = 'commit'
+    const committing = this.#context.track(this.#commit())
+    this.#ending = committing
+    return committing
+  }
 
   async #commit(): Promise<TransactionAcknowledgement> {
     try {
@@ -238,13 +300,16 @@ export class Transaction<T extends object = AnyTopics> implements AsyncDisposabl
       if (this.#hasFailed) throw this.#failure
       const { before, last } = this.#buffer.takeLast()
       if (before.length > 0) await this.#open.write(before)
-      const appended = await this.#offsets.commit(this.#open, last)
-      const { durability } = this.#open
-      return { durability, partitions: committedPartitions(appended, this.#context.offsets) }
+      return this.#acknowledgement(await this.#offsets.commit(this.#open, last))
     } catch (error) {
       await this.#fail(error)
       throw error
     }
+  }
+
+  #acknowledgement(appended: readonly Appended[]): TransactionAcknowledgement {
+    const { durability } = this.#open
+    return { durability, partitions: committedPartitions(appended, this.#context.offsets) }
   }
 
   async #fail(error: unknown): Promise<void> {
@@ -310,7 +375,12 @@ export async function runTransaction<T extends object, R>(
     await tx[Symbol.asyncDispose]().catch(() => {})
     throw error
   }
-  await finish(tx)
+  try {
+    await finish(tx)
+  } catch (error) {
+    await fail(tx, error)
+    throw error
+  }
   return result
 }
 

@@ -14,6 +14,8 @@ export interface TransactionWrite {
   readonly expectedOffset: number
   /** Undefined: the topic's. */
   readonly compression: Compression | undefined
+  /** At least what the records take in a batch, where that is known. */
+  readonly boundBytes?: number
 }
 
 /** What became of a `TransactionWrite`. */

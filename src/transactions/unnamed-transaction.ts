@@ -34,8 +34,8 @@ export interface UnnamedHost extends Producers {
 export class UnnamedTransaction implements OpenTransaction, JoinedTransaction {
   readonly #host: UnnamedHost
   readonly #options: UnnamedOptions
-  readonly #timer: Timer
-  readonly #listeners: DecisionListener[] = []
+  #timer: Timer | undefined
+  #listeners: DecisionListener[] | undefined
   #phase: TransactionPhase = 'open'
   #durability: Durability
   #failure: LogError | undefined
@@ -50,7 +50,12 @@ export class UnnamedTransaction implements OpenTransaction, JoinedTransaction {
     this.#host = host
     this.#options = options
     this.#durability = levelOf(options.durability ?? host.durability, [])
-    this.#timer = host.clock.setTimer(() => this.#expire(), options.timeoutMs)
+  }
+
+  /** For the coordinator: its time begins to count. */
+  time(): void {
+    if (this.state !== 'open') return
+    this.#timer = this.#host.clock.setTimer(() => this.#expire(), this.#options.timeoutMs)
   }
 
   get state(): TransactionPhase {
@@ -66,8 +71,9 @@ export class UnnamedTransaction implements OpenTransaction, JoinedTransaction {
   }
 
   onDecided(listener: DecisionListener): void {
-    if (this.#own === undefined) this.#listeners.push(listener)
-    else this.#own.onDecided(listener)
+    if (this.#own !== undefined) this.#own.onDecided(listener)
+    else if (this.#listeners === undefined) this.#listeners = [listener]
+    else this.#listeners.push(listener)
   }
 
   write(writes: readonly TransactionWrite[]): Promise<readonly Appended[]> {
@@ -103,9 +109,8 @@ export class UnnamedTransaction implements OpenTransaction, JoinedTransaction {
   }
 
   async abort(): Promise<void> {
-    if (this.#own === undefined && ['committing', 'committed'].includes(this.#phase)) {
-      throw this.#gone('cannot be aborted')
-    }
+    const isOpen = this.#phase === 'open' || this.#phase === 'aborted'
+    if (this.#own === undefined && !isOpen) throw this.#gone('cannot be aborted')
     this.#leave()
     const own = this.#own ?? (await this.#making?.catch(() => undefined))
     if (own !== undefined) await own.abort().finally(() => this.#giveBack())
@@ -132,6 +137,7 @@ export class UnnamedTransaction implements OpenTransaction, JoinedTransaction {
   }
 
   failed(error: Error, phase: TransactionPhase): void {
+    if (phase === 'unknown' && error instanceof LogError) this.#failure = error
     this.#end(phase)
     this.#committing?.reject(error)
   }
@@ -172,7 +178,7 @@ export class UnnamedTransaction implements OpenTransaction, JoinedTransaction {
       this.#giveBack()
       throw error
     }
-    for (const listener of this.#listeners) this.#own.onDecided(listener)
+    for (const listener of this.#listeners ?? []) this.#own.onDecided(listener)
     return this.#own
   }
 
@@ -190,17 +196,17 @@ export class UnnamedTransaction implements OpenTransaction, JoinedTransaction {
   }
 
   #leave(): void {
-    this.#timer.cancel()
+    this.#timer?.cancel()
     this.#host.gone(this)
   }
 
   #end(phase: TransactionPhase): void {
     this.#phase = phase
-    if (phase !== 'committed') this.#tell('abort')
+    if (phase !== 'committed') this.#tell(phase === 'unknown' ? 'unknown' : 'abort')
   }
 
-  #tell(outcome: TransactionOutcome): void {
-    for (const listener of this.#listeners) listener(outcome, this.#appended)
+  #tell(outcome: TransactionOutcome | 'unknown'): void {
+    for (const listener of this.#listeners ?? []) listener(outcome, this.#appended)
   }
 
   #gone(what: string): Error {

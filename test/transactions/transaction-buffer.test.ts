@@ -46,7 +46,9 @@ function add(
     ...(expectedOffset === undefined ? {} : { expectedOffset }),
   })
   const records = values.map((value) => ({ value }))
-  buffer.add(topic, prepareProduce(topic.codec, PARTITIONS, topic.sticky, records, options), 0)
+  buffer.add(topic, prepareProduce(topic.codec, PARTITIONS, topic.sticky, records, options), {
+    now: () => 0,
+  })
 }
 
 /** One partition, as it should be: what is buffered, where it must begin, and where what was written ends. */
