@@ -19,7 +19,8 @@ export const ERROR_CODES = {
   VALIDATION_FAILED: 'the schema refused a value',
   KEY_REQUIRED: 'the topic is compacted, and a record has no key',
   MESSAGE_TOO_LARGE: 'the records make a batch above maxMessageBytes or segmentBytes',
-  PRODUCER_FENCED: 'a newer instance of the producer has taken over; nothing was written',
+  PRODUCER_FENCED:
+    'a newer instance of the producer has taken over, or it was forgotten; nothing was written',
   OUT_OF_ORDER_SEQUENCE: 'records of the producer before these are missing; nothing was written',
   TRANSACTION_ABORTED:
     'the transaction was given up: its time was up, or records of it were refused',

@@ -77,7 +77,7 @@ export interface LogOptions<Topics extends object = object> {
   readonly compactionMapBytes?: number
   /** Bytes of a transaction's records above which they are written before it is committed, and memory is given back. Default 8 MiB; at least 1. */
   readonly maxTransactionBytes?: number
-  /** Milliseconds after which a transactional id that nobody has used is forgotten. Default 604,800,000: 7 days; at least 1. */
+  /** Milliseconds after which a transactional id that nobody has used is forgotten; its producer is fenced. Default 604,800,000: 7 days; at least 1. */
   readonly transactionalIdExpirationMs?: number
   /** Default: the disk. */
   readonly fileSystem?: FileSystem

@@ -8,7 +8,7 @@ import { LogError } from '../errors.ts'
 import { OFFSETS_TOPIC } from '../groups/offset-store.ts'
 import type { PartitionLog } from '../storage/partition-log.ts'
 import type { Clock, Durability, RecoveredTransaction, Timer } from '../types.ts'
-import { Mutex } from '../util/mutex.ts'
+import { KeyedMutex } from '../util/keyed-mutex.ts'
 import type { MarkerListener } from './decided-transaction.ts'
 import { DecidedTransaction } from './decided-transaction.ts'
 import type { UnderWay } from './identity.ts'
@@ -17,7 +17,7 @@ import type { Producers } from './joint-commits.ts'
 import type { FoundTransaction } from './open-transactions.ts'
 import { findOpenTransactions, holdMarked } from './open-transactions.ts'
 import type { ProducerHost } from './producer.ts'
-import { busyError, fencedError, Producer } from './producer.ts'
+import { busyError, fencedError, forgottenError, Producer } from './producer.ts'
 import type { ProducerIdSource } from './producer-ids.ts'
 import { ProducerIds } from './producer-ids.ts'
 import { isPoolName, ProducerPool } from './producer-pool.ts'
@@ -65,7 +65,8 @@ export class TransactionCoordinator
   readonly #identities = new Map<string, Identity>()
   /** The instance that may write, by transactional id. */
   readonly #producers = new Map<string, Producer>()
-  readonly #inits = new Map<string, Mutex>()
+  /** Who takes an id, and what forgets it, by transactional id. */
+  readonly #inits = new KeyedMutex()
   readonly #runs = new Set<UnderWay>()
   readonly #unnamed = new UnnamedTransactions(this)
   /** Those whose markers wait for room. */
@@ -127,7 +128,9 @@ export class TransactionCoordinator
   }
 
   take(): Producer | Promise<Producer> {
-    return this.#pool.take()
+    const producer = this.#pool.take()
+    if (producer instanceof Producer) producer.identity.usedMs = this.clock.now()
+    return producer
   }
 
   giveBack(producer: TransactionalProducer): void {
@@ -136,9 +139,7 @@ export class TransactionCoordinator
 
   /** One after another for each id. */
   #init(transactionalId: string, timeoutMs: number, isNamed: boolean): Promise<Producer> {
-    const mutex = this.#inits.get(transactionalId) ?? new Mutex()
-    this.#inits.set(transactionalId, mutex)
-    return mutex.run(async () => {
+    return this.#inits.run(transactionalId, async () => {
       this.#requireOpen(isNamed)
       const identity = await this.#inited(transactionalId, timeoutMs)
       this.#requireOpen(isNamed)
@@ -169,7 +170,7 @@ export class TransactionCoordinator
 
   /** Fences the former instance, and ends what it has under way. */
   async #takeOver(identity: Identity): Promise<void> {
-    this.#producers.get(identity.transactionalId)?.fence()
+    this.#producers.get(identity.transactionalId)?.fence(fencedError(identity.transactionalId))
     await identity.run?.end(fencedError(identity.transactionalId), false)
     if (identity.failure !== undefined) throw identity.failure
     if (identity.isBusy) throw busyError(identity)
@@ -198,6 +199,7 @@ export class TransactionCoordinator
   beginOf(identity: Identity, options: BeginOptions, isNamed: boolean): OpenTransaction {
     const run = new TransactionRun(this, identity, options, isNamed)
     identity.run = run
+    identity.usedMs = this.clock.now()
     this.#runs.add(run)
     return run
   }
@@ -261,21 +263,31 @@ export class TransactionCoordinator
     this.#unsettled.delete(identity)
   }
 
-  /** Forgets ids that nobody here has, and that have been idle for long. */
+  /** Forgets ids that have been idle for long. As with Kafka, a producer that still has one begins nothing more, and who takes the id anew is a new producer. */
   async expire(): Promise<void> {
-    const expired: Identity[] = []
-    for (const identity of this.#identities.values()) {
-      const { transactionalId, state } = identity
-      const idleMs = this.clock.now() - state.lastUpdateTimestamp
-      const isOld = isIdle(state) && idleMs > this.#options.transactionalIdExpirationMs
-      if (isOld && !this.#producers.has(transactionalId) && !this.#inits.has(transactionalId)) {
-        expired.push(identity)
-      }
-    }
-    for (const { transactionalId } of expired) this.#identities.delete(transactionalId)
+    const expired = [...this.#identities.values()].filter((each) => this.#isExpired(each))
     await Promise.all(
-      expired.map(({ log, transactionalId }) => storeState(log, transactionalId, null, 'os')),
+      expired.map((each) => this.#inits.run(each.transactionalId, () => this.#forget(each))),
     )
+  }
+
+  #isExpired(identity: Identity): boolean {
+    const { state, failure, isBusy, isSettled } = identity
+    // Of what has failed the next open has to know.
+    if (failure !== undefined || isBusy || !isSettled || !isIdle(state)) return false
+    const usedMs = Math.max(identity.usedMs, state.lastUpdateTimestamp)
+    return this.clock.now() - usedMs > this.#options.transactionalIdExpirationMs
+  }
+
+  async #forget(identity: Identity): Promise<void> {
+    // Somebody may have taken it meanwhile.
+    if (this.#closed !== undefined || !this.#isExpired(identity)) return
+    const { log, transactionalId } = identity
+    this.#producers.get(transactionalId)?.fence(forgottenError(transactionalId))
+    await storeState(log, transactionalId, null, 'os')
+    this.#identities.delete(transactionalId)
+    this.#producers.delete(transactionalId)
+    this.#unsettled.delete(identity)
   }
 
   // ------------------------------------------------------------------------------------------ open
@@ -382,7 +394,7 @@ export class TransactionCoordinator
     const closed = this.#closed as LogError
     await this.#unnamed.committed()
     await Promise.all([...this.#runs].map((run) => run.end(closed, false)))
-    await Promise.all([...this.#inits.values()].map((mutex) => mutex.idle()))
+    await this.#inits.idle()
     await this.#settle()
   }
 }

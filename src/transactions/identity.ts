@@ -27,6 +27,8 @@ export class Identity {
   run: UnderWay | undefined
   /** Ends of what an open has found that wait for room. */
   waiting = 0
+  /** When it was used last in this process, in milliseconds of the clock, as far as `state` does not say so. */
+  usedMs = 0
   /** Why it can be used no more. */
   failure: LogError | undefined
   /** How its last transaction ended. */

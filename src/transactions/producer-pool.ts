@@ -41,20 +41,25 @@ export class ProducerPool {
   }
 
   #rested(): Producer | undefined {
-    // Those whose partition has failed never will.
-    while (this.#resting[0]?.identity.cannotRest === true) {
-      this.#resting.shift()
-      this.#living -= 1
+    for (let index = 0; ; ) {
+      const producer = this.#resting[index]
+      if (producer === undefined) return undefined
+      const { fenced, identity } = producer
+      if (fenced !== undefined || identity.cannotRest) {
+        // It was forgotten; or a partition has failed, and its markers never come to the disk.
+        this.#resting.splice(index, 1)
+        this.#living -= 1
+      } else if (identity.isBusy) {
+        // The markers of an abort wait for room still.
+        index += 1
+      } else {
+        // Where there are enough its own transaction sees to it that the markers are synced.
+        const areEnough = this.#living >= 3 * this.#mostInUse + 1
+        if (!areEnough && identity.mustRest('os')) return undefined
+        this.#resting.splice(index, 1)
+        return producer
+      }
     }
-    // The markers of an abort may wait for room still.
-    const index = this.#resting.findIndex(({ identity }) => !identity.isBusy)
-    const first = this.#resting[index]
-    if (first === undefined) return undefined
-    // There are enough: its own transaction sees to it that the markers are synced.
-    const areEnough = this.#living >= 3 * this.#mostInUse + 1
-    if (!areEnough && first.identity.mustRest('os')) return undefined
-    this.#resting.splice(index, 1)
-    return first
   }
 
   async #make(): Promise<Producer> {

@@ -16,7 +16,7 @@ export class Producer implements TransactionalProducer {
   readonly identity: Identity
   readonly #host: ProducerHost
   readonly #isNamed: boolean
-  #isFenced = false
+  #fenced: LogError | undefined
 
   /** @param isNamed a user has named it, and may have another instance of it. */
   constructor(host: ProducerHost, identity: Identity, isNamed: boolean) {
@@ -31,14 +31,15 @@ export class Producer implements TransactionalProducer {
   get fenced(): LogError | undefined {
     const { failure, state } = this.identity
     const isOld = state.producerId !== this.producerId || state.producerEpoch !== this.producerEpoch
-    if (this.#isFenced || isOld) return fencedError(this.transactionalId)
+    if (this.#fenced !== undefined) return this.#fenced
+    if (isOld) return fencedError(this.transactionalId)
     // Those without a name are begun by who commits, also while the log is being closed.
     return failure ?? (this.#isNamed ? this.#host.closed : undefined)
   }
 
-  /** A newer instance takes over. */
-  fence(): void {
-    this.#isFenced = true
+  /** A newer instance takes over, or it is forgotten. The first reason counts. */
+  fence(reason: LogError): void {
+    this.#fenced ??= reason
   }
 
   begin(options: BeginOptions): OpenTransaction {
@@ -51,6 +52,12 @@ export class Producer implements TransactionalProducer {
 
 export function fencedError(transactionalId: string): LogError {
   const message = `the producer ${transactionalId} is fenced: a newer instance has taken over, or its transaction took too long`
+  return new LogError('PRODUCER_FENCED', message)
+}
+
+/** It was idle for too long: nothing is known of its id any more. */
+export function forgottenError(transactionalId: string): LogError {
+  const message = `the producer ${transactionalId} was idle for longer than transactionalIdExpirationMs and is forgotten: make it anew`
   return new LogError('PRODUCER_FENCED', message)
 }
 
