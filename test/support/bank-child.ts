@@ -12,12 +12,16 @@ import {
   openBank,
   openingEntries,
   placeOf,
+  TELLERS,
+  transfersIn,
 } from './bank.ts'
 import { randomInteger, seededRandom } from './random.ts'
 import { isProgram, tellParent } from './tell.ts'
 
 export type BankTold =
   | { readonly is: 'opened' | 'closed' }
+  /** What the processes before have left. */
+  | { readonly is: 'found'; readonly transfers: readonly string[] }
   /** All accounts were looked at, with new transfers, and were right. */
   | { readonly is: 'audited'; readonly transfers: number }
   /** Acknowledged: it is there. `refused`: it must never be. */
@@ -25,8 +29,6 @@ export type BankTold =
 
 const tell: (told: BankTold) => void = tellParent
 
-/** Each works at one transfer after another. */
-export const TELLERS = 6
 /** The first few have a producer of their own, by name. */
 const NAMED_TELLERS = 2
 
@@ -78,9 +80,9 @@ class Bank {
 
   /** At the first time of all it gives each account what it begins with. */
   async open(): Promise<void> {
-    const books = new Books()
-    await books.audit(this.log)
-    if (books.transfers.has(DEPOSIT)) return
+    const transfers = await transfersIn(this.log)
+    tell({ is: 'found', transfers })
+    if (transfers.includes(DEPOSIT)) return
     await this.log.transaction((tx) => record(tx, openingEntries()))
     tell({ is: 'committed', transfer: DEPOSIT, way: 'whole' })
   }

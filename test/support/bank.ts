@@ -5,6 +5,8 @@ import { Log } from '../../src/index.ts'
 
 export const ACCOUNTS = 100
 const OPENING_AMOUNT = 100
+/** Each works at one transfer after another. */
+export const TELLERS = 6
 const TOTAL = ACCOUNTS * OPENING_AMOUNT
 /** The transfer that gives each account what it begins with. */
 export const DEPOSIT = 'deposit'
@@ -66,8 +68,33 @@ export type BankTransaction = Awaited<ReturnType<BankLog['beginTransaction']>>
 
 export const groupOf = (teller: number): string => `teller-${teller}`
 
+/** All of them, when nobody is at work; all is held to what has to be. */
+export async function transfersIn(log: BankLog): Promise<string[]> {
+  const books = new Books()
+  await books.audit(log)
+  for (let teller = 0; teller < TELLERS; teller += 1) {
+    assert.equal(await lastNoted(log, teller), lastOf(books, teller), `teller ${teller}`)
+  }
+  return [...books.transfers.keys()]
+}
+
+/** The run of processes that a transfer is of. */
+export const runOf = (transfer: string): number => Number(transfer.split('-')[0])
+
+/** The teller's last transfer that is noted with its group's offset. */
+function lastOf(books: Books, teller: number): string | undefined {
+  let last: { readonly transfer: string; readonly place: number } | undefined
+  for (const [transfer, { noted }] of books.transfers) {
+    if (noted !== teller) continue
+    const [, , number] = transfer.split('-').map(Number)
+    const place = runOf(transfer) * 1e6 + Number(number)
+    if (last === undefined || place > last.place) last = { transfer, place }
+  }
+  return last?.transfer
+}
+
 /** The transfer that was the teller's last to be noted. */
-export async function lastNoted(log: BankLog, teller: number): Promise<string | undefined> {
+async function lastNoted(log: BankLog, teller: number): Promise<string | undefined> {
   const [commit, ...others] = await log.committedOffsets(groupOf(teller))
   assert.deepEqual(others, [])
   return commit?.metadata
