@@ -1,11 +1,20 @@
 // A process that writes inputs and turns them into results, until it is killed or told to end: DIRECTORY SEED WAY.
 import type { ConsumedBatch, ConsumedRecord } from '../../src/index.ts'
-import { Log } from '../../src/index.ts'
+import type { ProcessedLog, Result } from './processed-log.ts'
+import {
+  committedOf,
+  INPUT_PARTITIONS,
+  openProcessedLog,
+  PROCESSED_GROUP,
+  processedIn,
+} from './processed-log.ts'
 import { randomInteger, seededRandom } from './random.ts'
 import { isProgram, tellParent } from './tell.ts'
 
 export type ProcessTold =
   | { readonly is: 'opened' | 'closed' }
+  /** What the processes before have left: where the inputs end. */
+  | { readonly is: 'found'; readonly ends: readonly number[] }
   /** An input is there: `offset` and the `count` - 1 behind it. */
   | {
       readonly is: 'acknowledged'
@@ -19,32 +28,8 @@ export type ProcessTold =
 export const PROCESS_WAYS = ['record', 'batch', 'partitions', 'members'] as const
 export type ProcessWay = (typeof PROCESS_WAYS)[number]
 
-/** The part of an input that a result is, and how many there are. Stands in `results`, or in `audit`. */
-export interface Result {
-  readonly of: string
-  readonly part: number
-  readonly parts: number
-}
-
-export const INPUT_PARTITIONS = 3
-export const PROCESSED_GROUP = 'workers'
 /** So far may what is written be ahead of what was handed out. */
 const MAX_AHEAD = 300
-
-export const openProcessedLog = (directory: string) =>
-  Log.open(directory, {
-    topics: {
-      inputs: { value: 'string', partitions: INPUT_PARTITIONS, segmentBytes: 16 * 1024 },
-      results: { value: 'json', partitions: 2, segmentBytes: 16 * 1024 },
-      audit: { value: 'json' },
-      graves: { value: 'string' },
-    },
-    durability: 'os',
-    flushIntervalMs: 50,
-    maxTransactionBytes: 8000,
-  })
-
-export type ProcessedLog = Awaited<ReturnType<typeof openProcessedLog>>
 
 /** What never ends well. */
 const POISON = 'poison'
@@ -168,9 +153,10 @@ function later(): Promise<void> {
   })
 }
 
-/** Turns what is left into results, in this process. */
-export async function processTheRest(log: ProcessedLog, isDone: () => Promise<boolean>) {
+/** Turns what is left before these ends into results, in this process. */
+export async function processTheRest(log: ProcessedLog, ends: readonly number[]): Promise<void> {
   const working = new Child(log, 1, () => {}).process('partitions')
+  const isDone = async (): Promise<boolean> => String(await committedOf(log)) === String(ends)
   while (!(await isDone())) await later()
   await log.close()
   await working
@@ -181,6 +167,8 @@ if (isProgram(import.meta.filename)) {
   const tell: (told: ProcessTold) => void = tellParent
   const log = await openProcessedLog(directory)
   tell({ is: 'opened' })
+  const { ends } = await processedIn(log)
+  tell({ is: 'found', ends })
   const child = new Child(log, Number(seed), tell)
   process.stdin.once('data', () => {
     child.isEnding = true
