@@ -15,7 +15,7 @@ declare module 'better-sqlite3' {
     pragma(text: string): unknown
     exec(sql: string): this
     prepare(sql: string): Statement
-    transaction(work: () => void): () => void
+    transaction<A extends unknown[]>(work: (...given: A) => void): (...given: A) => void
     close(): this
   }
 

@@ -33,7 +33,7 @@ const pair = (counted: Counted, share: number): readonly Contender[] => [
   round('transaction', 'transaction', counted, [atLeast(`produce, ${counted.title}`, share)]),
 ]
 
-/** The same with an offset, and as one SQL transaction: what arrives in a turn shares one where several are in flight. */
+/** The same with an offset, and as one SQL transaction each. */
 function beside(counted: Counted): readonly Contender[] {
   const { title, parameters } = counted
   const label = `better-sqlite3, ${title}`
@@ -79,6 +79,12 @@ export const TRANSACTIONS: readonly Workload[] = [
       ...beside(COUNTED.alone),
       ...pair(COUNTED.beside, 0.7),
       ...beside(COUNTED.beside),
+      {
+        label: `better-sqlite3, those of a turn in one, ${COUNTED.beside.title}`,
+        program: 'better-sqlite3',
+        variant: 'shared',
+        parameters: BESIDE,
+      },
     ],
   },
   {

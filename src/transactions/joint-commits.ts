@@ -202,7 +202,7 @@ class JointCommit {
 
   /** Nothing of it stands. */
   aborted(error: Error): void {
-    const isOfAll = error instanceof LogError && (error.retryable || error.code === 'CLOSED')
+    const isOfAll = error instanceof LogError && error.retryable
     if (isOfAll || this.#members.length === 1) this.failed(error, 'aborted')
     else for (const { transaction, writes } of this.#members) transaction.parted(writes)
   }
