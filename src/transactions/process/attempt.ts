@@ -78,27 +78,42 @@ export class Attempt<P> {
     return handled < begun ? input.again(handled, end) : records.slice(handled, end)
   }
 
-  /** Waits for its end, follows the failure policy, and hands over what it comes to. Throws what ends the call. */
-  async finish(first: Begun<P>, committer: Committer<P>): Promise<void> {
+  /** The handler has ended: hands over what it comes to. False where it has failed, or what it answers with is refused: see `fail`. */
+  handOver(begun: Begun<P>, committer: Committer<P>): boolean {
+    const { input, end, scope } = begun
+    if (begun.hasThrown) return false
+    if (input.isDown) {
+      scope.drop()
+      return true
+    }
+    try {
+      committer.add(input, end, scope.end(this.#with.to, begun.result))
+      return true
+    } catch (error) {
+      begun.hasThrown = true
+      begun.result = error
+      return false
+    }
+  }
+
+  /** Follows the failure policy until there is something to hand over, or nothing to try. Throws what ends the call. */
+  async fail(first: Begun<P>, committer: Committer<P>): Promise<void> {
     let begun = first
     for (let failures = 1; ; failures += 1) {
-      const { input, end, scope } = begun
-      let error: unknown
-      try {
-        if (begun.hasThrown) throw begun.result
-        const answer = await begun.result
-        if (input.isDown) return scope.drop()
-        committer.add(input, end, scope.end(this.#with.to, answer))
-        return
-      } catch (thrown) {
-        error = thrown
-      }
+      const { input, scope, result: error } = begun
       scope.drop()
       if (input.isDown) return
       if (!this.#mayRetry(begun, failures, error))
         return await this.#giveUp(begun, error, committer)
       if (!(await this.#backOff(begun, failures, error))) return
       begun = this.#again(begun)
+      try {
+        if (!begun.hasThrown) begun.result = await begun.result
+      } catch (thrown) {
+        begun.hasThrown = true
+        begun.result = thrown
+      }
+      if (this.handOver(begun, committer)) return
     }
   }
 

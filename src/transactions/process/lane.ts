@@ -8,6 +8,7 @@ import { Call, inContextOf, isThenable } from '../../groups/consumer/run/call.ts
 import type { ConsumerSignals } from '../../groups/consumer/signals.ts'
 import type { Clock } from '../../types.ts'
 import { nextTurn, turnIsLong } from '../../util/turn.ts'
+import type { Begun } from './attempt.ts'
 import { Attempt } from './attempt.ts'
 import { Committer } from './committer.ts'
 import type { Input } from './input.ts'
@@ -62,6 +63,12 @@ export class Lane<P> {
   readonly #waiting: Input[] = []
   /** Its handler is under way, or waits for its next try. */
   #handling: Input | undefined
+  /** Hands out records of that page until a handler does not end at once, which is to be waited for. Made once: it is called for each that does not. */
+  readonly #begin = (): Begun<P> | undefined => {
+    const input = this.#handling as Input
+    if (this.#with.eachBatch === undefined) return this.#handleAtOnce(input)
+    return this.#attempt.begin(input, this.#endOfBatch(input))
+  }
   #isAtWork = false
   #heardMs = 0
   #sinceLook = 0
@@ -151,6 +158,29 @@ export class Lane<P> {
     this.#rest()
   }
 
+  /** Handles records of a page, as long as nothing else is to be seen to. It waits for the handlers itself: a function for that would be a promise a record. */
+  async #handle(input: Input): Promise<void> {
+    do {
+      const begun = inContextOf(this.call, this.#begin)
+      if (begun === undefined) return
+      // Nothing waits for a handler that takes its time.
+      if (this.#with.commitIntervalMs === 0) this.#committer.commitSoon()
+      try {
+        if (!begun.hasThrown) begun.result = await begun.result
+      } catch (error) {
+        begun.hasThrown = true
+        begun.result = error
+      }
+      const isOver = this.#attempt.handOver(begun, this.#committer)
+      if (!isOver) await this.#attempt.fail(begun, this.#committer)
+      this.#sign()
+    } while (this.#mayHandle(input) && !turnIsLong())
+  }
+
+  #mayHandle(input: Input): boolean {
+    return input.hasMore && !this.#committer.isFull && !this.#owner.isStopping()
+  }
+
   /** The page whose turn it is; undefined where there is nothing to handle. */
   #next(): Input | undefined {
     if (this.#owner.isStopping()) this.#waiting.length = 0
@@ -165,19 +195,6 @@ export class Lane<P> {
     this.#owner.changed()
   }
 
-  /** Handles records of a page until one does not end at once. */
-  async #handle(input: Input): Promise<void> {
-    const pending = inContextOf(this.call, () =>
-      this.#with.eachBatch === undefined
-        ? this.#handleAtOnce(input)
-        : this.#attempt.begin(input, this.#endOfBatch(input)),
-    )
-    if (pending === undefined) return
-    // Nothing waits for a handler that takes its time.
-    if (this.#with.commitIntervalMs === 0) this.#committer.commitSoon()
-    await this.#attempt.finish(pending, this.#committer)
-  }
-
   #endOfBatch(input: Input): number {
     if (input.handled < input.splitTo) return input.handled + 1
     const room = this.#with.maxRecords - this.#committer.batch.records
@@ -185,19 +202,11 @@ export class Lane<P> {
   }
 
   /** Undefined where all that may be handled now has ended at once. */
-  #handleAtOnce(input: Input): ReturnType<Attempt<P>['begin']> | undefined {
-    while (input.hasMore && !this.#committer.isFull && !this.#isLong()) {
+  #handleAtOnce(input: Input): Begun<P> | undefined {
+    while (this.#mayHandle(input) && !this.#isLong()) {
       const begun = this.#attempt.begin(input, input.handled + 1)
       if (begun.hasThrown || isThenable(begun.result)) return begun
-      if (input.isDown) return undefined
-      try {
-        this.#committer.add(input, begun.end, begun.scope.end(this.#with.to, begun.result))
-      } catch (error) {
-        begun.hasThrown = true
-        begun.result = error
-        return begun
-      }
-      if (this.#owner.isStopping()) return undefined
+      if (!this.#attempt.handOver(begun, this.#committer)) return begun
     }
     return undefined
   }
