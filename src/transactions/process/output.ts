@@ -63,6 +63,7 @@ function isPassedOn(
   const [first] = given
   // A value that is decoded when it is asked for is not to be for this.
   if (first === undefined || (field === 'value' && !hasPlainValue(first))) return undefined
+  if (given.length === 1) return (bytes) => first[field] === bytes
   let next = 0
   return (bytes) => {
     const end = Math.min(given.length, next + MAX_LEFT_OUT)
