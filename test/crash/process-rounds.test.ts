@@ -13,7 +13,7 @@ import { testInThread } from '../support/thread.ts'
 const SEED = Number(process.env['BROKERLESS_SEED'] ?? Date.now() % 2 ** 31)
 /** Each operation takes minutes in all: otherwise one of every few, by the seed. */
 const ROUNDS = Number(process.env['BROKERLESS_ROUNDS'] ?? 200)
-const STRIDE = ROUNDS >= 1000 ? 1 : 5
+const STRIDE = ROUNDS >= 1000 ? 1 : 12
 const THREAD = { url: import.meta.url, seed: SEED }
 const PARTITIONS = 3
 const RECORDS = 4
