@@ -125,6 +125,39 @@ suite('process', () => {
     assert.deepEqual(await valuesOf(log, 'out'), ['a', 'b', 'a', 'b'])
   })
 
+  onDiskAndInMemory(
+    'commits its position past what was aborted, when it has nothing to do',
+    async (place) => {
+      const topics = { t: { partitions: 2 }, out: { partitions: 2 } }
+      const log = (await place.open({ topics, maxTransactionBytes: 50 })) as unknown as Log
+      await fill(log, 't', 2, 3)
+      const handled: unknown[] = []
+      const run = log.process({ from: 't', group: 'g', commitIntervalMs: 0 }, ({ value }) => {
+        handled.push(value)
+      })
+      await eventually(async () => (await committedBy(log, 'g'))['t-1'] === 3)
+      const abort = async (partition: number): Promise<number> => {
+        const tx = await log.beginTransaction()
+        await tx.produce('t', { value: 'x'.repeat(100) }, { partition })
+        await tx.abort()
+        await log.flush()
+        return (await log.offsets('t', partition)).latest
+      }
+      const end = await abort(0)
+      assert.equal(end, 5)
+      await eventually(async () => {
+        await place.clock.advance(1000)
+        return (await committedBy(log, 'g'))['t-0'] === end
+      })
+      // At the close as well, where its time has not come yet.
+      await abort(1)
+      for (let turn = 0; turn < 20; turn += 1) await nextTurn()
+      await run.close()
+      assert.deepEqual(await committedBy(log, 'g'), { 't-0': 5, 't-1': 5 })
+      assert.equal(handled.length, 6)
+    },
+  )
+
   onDiskAndInMemory('goes on where it was when the log is opened again', async (place) => {
     const log = await opened(place, 2, 5)
     const first = log.process(OPTIONS, ({ value }) => ({ value }))

@@ -10,6 +10,8 @@ export interface CommitsOptions {
   readonly autoCommitIntervalMs: number
   /** Of what is handed out record by record: says how far it is done. */
   readonly settle: () => void
+  /** Nothing of it is in hand or about to be committed, and what is committed of it lies below what is done. */
+  readonly isIdle: (claim: Claim) => boolean
   /** Refuses what is not the consumer's own any more, else commits. */
   readonly write: (commits: readonly OffsetCommit[]) => Promise<void>
   /** Why these are not committed. */
@@ -32,10 +34,22 @@ export class Commits {
   readonly #order = new Mutex()
   #timer: Timer | undefined
   #isEnded = false
+  /** What is committed without being asked for. */
+  #byItself: 'done' | 'idle' | 'none'
 
   constructor(options: CommitsOptions) {
     this.#options = options
+    this.#byItself = options.autoCommit ? 'done' : 'none'
     this.isArmed = !options.autoCommit
+  }
+
+  /**
+   * Who takes the pages commits them, with something else. What is left is to say how far a claim has come that was read on without anything to hand out:
+   * its last records may have been aborted.
+   */
+  leaveTo(): void {
+    this.#byItself = 'idle'
+    this.isArmed = this.#isEnded
   }
 
   /** Something of it is done. */
@@ -48,7 +62,7 @@ export class Commits {
     if (this.isArmed || this.#isEnded) return
     this.isArmed = true
     this.#timer = this.#options.clock.setTimer(
-      () => this.#commitByItself(),
+      () => this.#timeIsUp(),
       this.#options.autoCommitIntervalMs,
     )
   }
@@ -60,6 +74,23 @@ export class Commits {
       const due = [...this.#dirty].filter((each) => claims?.has(each) ?? true)
       await this.#write(due.filter(({ isDirty, of }) => isDirty && of.gone === undefined))
     })
+  }
+
+  /** Commits what it is to commit without being asked for. */
+  async commitByItself(claims?: ReadonlySet<Claim>): Promise<void> {
+    if (this.#byItself === 'done') await this.commit(claims)
+    else if (this.#byItself === 'idle') await this.#commitIdle()
+  }
+
+  /** Judged and written in one turn: what is committed with something else comes before, or behind it. */
+  async #commitIdle(): Promise<void> {
+    await this.#order.run(() =>
+      this.#write(
+        [...this.#dirty].filter((each) => {
+          return each.isDirty && each.of.gone === undefined && this.#options.isIdle(each)
+        }),
+      ),
+    )
   }
 
   /** Commits what the caller says is done: of each claim, all below the offset. */
@@ -115,10 +146,10 @@ export class Commits {
     }
   }
 
-  async #commitByItself(): Promise<void> {
+  async #timeIsUp(): Promise<void> {
     this.#timer = undefined
     try {
-      await this.commit()
+      await this.commitByItself()
     } catch (error) {
       this.#options.failed(asError(error))
     }

@@ -33,6 +33,7 @@ import { Commits } from './commits.ts'
 import type { GroupAccess, TopicFollower } from './group-access.ts'
 import type { HeldPage } from './held-page.ts'
 import { Holdings } from './holdings.ts'
+import { isIdle } from './idle-claim.ts'
 import { Ownership } from './ownership.ts'
 import { Pace } from './pace.ts'
 import type { PageSource } from './page-source.ts'
@@ -73,6 +74,7 @@ export class ConsumerMember implements MemberListener, TopicFollower, PageSource
       autoCommit: options.autoCommit,
       autoCommitIntervalMs: options.autoCommitIntervalMs,
       settle: () => this.holdings.settle(),
+      isIdle: (claim) => isIdle(claim, access),
       write: (commits) => this.#write(commits),
       fenced: (names) => this.fenced(names),
       failed: (error) => access.failed(error),
@@ -339,8 +341,8 @@ export class ConsumerMember implements MemberListener, TopicFollower, PageSource
 
   /** A commit by itself: what it comes to is told, and keeps nobody. */
   async #commitOwn(claims?: ReadonlySet<Claim>): Promise<void> {
-    if (!this.#options.autoCommit) return
-    await this.commits.commit(claims).catch((error) => this.#access.failed(asError(error)))
+    const failed = (error: unknown): void => this.#access.failed(asError(error))
+    await this.commits.commitByItself(claims).catch(failed)
   }
 
   async #tell(call: () => unknown): Promise<void> {
@@ -363,7 +365,7 @@ export class ConsumerMember implements MemberListener, TopicFollower, PageSource
 
   /** Commits what is done, where it does so by itself. */
   async commitDone(): Promise<void> {
-    if (this.#options.autoCommit && this.#membership !== undefined) await this.commits.commit()
+    if (this.#membership !== undefined) await this.commits.commitByItself()
   }
 
   /**

@@ -12,6 +12,7 @@ export class PagesToCommit {
 
   constructor(member: ConsumerMember) {
     this.#member = member
+    member.commits.leaveTo()
   }
 
   take(): Promise<Page | undefined> {

@@ -19,6 +19,8 @@ class Scene {
   /** Begun. */
   writes = 0
   settle = (): void => {}
+  /** Something of them is in hand. */
+  readonly busy = new Set<Claim>()
   readonly commits: Commits
 
   constructor(autoCommit = true) {
@@ -27,6 +29,7 @@ class Scene {
       autoCommit,
       autoCommitIntervalMs: 100,
       settle: () => this.settle(),
+      isIdle: (claim) => !this.busy.has(claim),
       write: (commits) => this.#write(commits),
       fenced: (names) => new Error(`${names}: not its own`),
       failed: (error) => this.failures.push(error.message),
@@ -55,6 +58,30 @@ class Scene {
     this.commits.noted(claim)
   }
 }
+
+describe('commits that are left to who takes the pages', () => {
+  test('are made of claims alone of which nothing is in hand', async () => {
+    const scene = new Scene(false)
+    scene.commits.leaveTo()
+    const [idle, busy] = [scene.claim(0), scene.claim(1)]
+    scene.busy.add(busy)
+    scene.done(idle, 5)
+    scene.done(busy, 7)
+    await scene.clock.advance(100)
+    assert.deepEqual(scene.written, ['0:5'])
+    // At a hand-over no more than that.
+    await scene.commits.commitByItself()
+    assert.deepEqual(scene.written, ['0:5'])
+    scene.commits.settled(busy)
+    await scene.clock.advance(100)
+    assert.equal(scene.clock.pendingTimers, 0)
+    scene.busy.delete(busy)
+    scene.done(busy, 9)
+    await scene.commits.commitByItself()
+    assert.deepEqual(scene.written, ['0:5', '1:9'])
+    scene.commits.end()
+  })
+})
 
 describe('commits', () => {
   test('are made an interval after the first thing is done, all at once; then there is no timer', async () => {
