@@ -306,13 +306,30 @@ export interface ControlBatchToEncode {
 /** Size of a transaction marker as `encodeControlBatch` makes it. */
 export const CONTROL_BATCH_BYTES = 78
 
-/** A transaction marker. */
+/** The record of a marker: its length, attributes, deltas, a key of a version and a type, a value of a version and an epoch, no headers. */
+const CONTROL_RECORD = Buffer.from([32, 0, 0, 0, 8, 0, 0, 0, 0, 12, 0, 0, 0, 0, 0, 0, 0])
+const CONTROL_TYPE_AT = BATCH_HEADER_BYTES + 7
+const CONTROL_EPOCH_AT = BATCH_HEADER_BYTES + 12
+
+/** A transaction marker. Each transaction has one in every partition that it touches: nothing of it but these few fields varies. */
 export function encodeControlBatch(marker: ControlBatchToEncode): Buffer {
-  const { type, coordinatorEpoch, timestamp, ...header } = marker
-  const key = Buffer.alloc(4)
-  key.writeInt16BE(type, 2)
-  const value = Buffer.alloc(6)
-  value.writeInt32BE(coordinatorEpoch, 2)
-  const attributes = TRANSACTIONAL_BIT | CONTROL_BIT
-  return encodeBatch({ ...header, attributes, records: [{ key, value, timestamp }] })
+  const { baseOffset, type, producerId, producerEpoch, coordinatorEpoch, timestamp } = marker
+  const encoded = Buffer.allocUnsafe(CONTROL_BATCH_BYTES)
+  encoded.set(CONTROL_RECORD, BATCH_HEADER_BYTES)
+  encoded.writeInt16BE(type, CONTROL_TYPE_AT)
+  encoded.writeInt32BE(coordinatorEpoch, CONTROL_EPOCH_AT)
+  writeBatchHeader(encoded, 0, {
+    baseOffset,
+    sizeBytes: CONTROL_BATCH_BYTES,
+    partitionLeaderEpoch: marker.partitionLeaderEpoch ?? 0,
+    attributes: TRANSACTIONAL_BIT | CONTROL_BIT,
+    lastOffset: baseOffset,
+    baseTimestamp: timestamp,
+    maxTimestamp: timestamp,
+    producerId,
+    producerEpoch,
+    baseSequence: -1,
+    count: 1,
+  })
+  return encoded
 }

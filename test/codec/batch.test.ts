@@ -309,6 +309,29 @@ for (const [name, type] of [
   })
 }
 
+test('a marker is what encodeBatch makes of its record', () => {
+  const wide = {
+    baseOffset: 2 ** 40 + 3,
+    producerId: 2 ** 50 + 1,
+    producerEpoch: 32_767,
+    coordinatorEpoch: 2 ** 30 + 5,
+    timestamp: 1_800_000_000_001,
+    partitionLeaderEpoch: 77,
+  }
+  for (const marker of [
+    { ...MARKER, type: CONTROL_ABORT },
+    { ...wide, type: CONTROL_COMMIT },
+  ]) {
+    const { type, coordinatorEpoch, timestamp, ...header } = marker
+    const key = Buffer.alloc(4)
+    key.writeInt16BE(type, 2)
+    const value = Buffer.alloc(6)
+    value.writeInt32BE(coordinatorEpoch, 2)
+    const batch = { ...header, attributes: 0x30, records: [{ key, value, timestamp }] }
+    assert.deepEqual(encodeControlBatch(marker), encodeBatch(batch))
+  }
+})
+
 const NO_PRODUCER = { producerId: 1, producerEpoch: 0, attributes: 0x30 }
 
 test('a control record of another type is passed by its type', () => {
