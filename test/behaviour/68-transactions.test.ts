@@ -630,8 +630,14 @@ suite('what the disk refuses', () => {
       assert.deepEqual(await seen(reader), [['1'], [], []])
       await reader.close()
       place.fileSystem.rule = undefined
-      await place.clock.advance(1000)
-      await committing
+      let isCommitted = false
+      void committing.then(() => {
+        isCommitted = true
+      })
+      await eventually(async () => {
+        await place.clock.advance(1000)
+        return isCommitted
+      })
       assert.deepEqual(await seen(log), [['1'], [], ['1']])
     },
   )

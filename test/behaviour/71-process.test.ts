@@ -353,8 +353,9 @@ suite('a transaction of process that fails', () => {
     const late = place.clock.advance(1000)
     place.fileSystem.releaseSyncs()
     await late
+    // By steps: a slow disk has several of them for a try before its time is up again.
     await eventually(async () => {
-      await place.clock.advance(1000)
+      await place.clock.advance(50)
       return (await committedBy(log, 'g'))['t-0'] === 3
     })
     await run.close()
@@ -478,9 +479,14 @@ suite('the end of process', () => {
     })
     const signal = await begun.promise
     await eventually(async () => (await committedBy(log, 'g'))['t-0'] === 1)
-    const closing = run.close({ drainMs: 1000 })
-    await place.clock.advance(1000)
-    await closing
+    let isClosed = false
+    void run.close({ drainMs: 1000 }).then(() => {
+      isClosed = true
+    })
+    await eventually(async () => {
+      await place.clock.advance(1000)
+      return isClosed
+    })
     await run
     assert.equal(signal.aborted, true)
     assert.deepEqual(await valuesOf(log, 'out'), [0])

@@ -5,7 +5,7 @@ import fc from 'fast-check'
 import type { SentRecord, TransactionAction } from '../support/modelled-transactions.ts'
 import { ModelledTransactions } from '../support/modelled-transactions.ts'
 
-const RUNS = Number(process.env['BROKERLESS_MODEL_RUNS'] ?? 120)
+const RUNS = Number(process.env['BROKERLESS_MODEL_RUNS'] ?? 60)
 const SEED = Number(process.env['BROKERLESS_SEED'] ?? Date.now() % 2 ** 31)
 
 const place = fc.nat(3)

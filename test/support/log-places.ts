@@ -99,12 +99,15 @@ export async function valuesOf(log: Log, topic: string, partition = 0): Promise<
   return (await recordsOf(log, topic, partition)).map((record) => record.value)
 }
 
+/** Far more than a slow disk takes: it ends a wait for what never comes. */
+const LONGEST_WAIT_MS = 120_000
+
 /** Waits for a condition that work in the background brings about. */
 export async function eventually(
   isTrue: () => boolean | Promise<boolean>,
   what = 'what was waited for',
 ): Promise<void> {
-  const endMs = performance.now() + 20_000
+  const endMs = performance.now() + LONGEST_WAIT_MS
   while (!(await isTrue())) {
     if (performance.now() > endMs) throw new Error(`${what} has not come about`)
     await nextTurn()
