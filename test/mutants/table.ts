@@ -300,4 +300,44 @@ export const MUTANTS: readonly Mutant[] = [
       test: 'has none for a log that opens its first file at any of them',
     },
   },
+  {
+    name: 'the decision of a transaction is not waited for on the disk',
+    file: 'src/transactions/transaction-run.ts',
+    search: 'appendState(log, transactionalId, state, level, stored',
+    replace: "appendState(log, transactionalId, state, 'os', stored",
+    killedBy: {
+      file: 'test/transactions/commit.test.ts',
+      test: 'over two partitions takes two rounds: both data, then the decision',
+    },
+  },
+  {
+    name: 'a transaction that waits for a marker is seen where the others stand',
+    file: 'src/transactions/decided-transaction.ts',
+    search: "if (this.decision.outcome === 'abort') this.#release(",
+    replace: 'this.#release(',
+    killedBy: {
+      file: 'test/transactions/failure.test.ts',
+      test: 'a marker without room is tried again, and nothing is seen before it stands',
+    },
+  },
+  {
+    name: 'the records that transactions share are counted from the first of all',
+    file: 'src/transactions/joint-commits.ts',
+    search: 'baseOffset: baseOffset + first,',
+    replace: 'baseOffset,',
+    killedBy: {
+      file: 'test/behaviour/73-transactions-side-by-side.test.ts',
+      test: 'share a marker, and each is told its own offsets (in memory)',
+    },
+  },
+  {
+    name: 'one that is refused takes all that were committed beside it with it',
+    file: 'src/transactions/joint-commits.ts',
+    search: 'else for (const { transaction, writes } of this.#members) transaction.parted(writes)',
+    replace: "else this.failed(error, 'aborted')",
+    killedBy: {
+      file: 'test/behaviour/73-transactions-side-by-side.test.ts',
+      test: 'go on without one whose topic is gone (in memory)',
+    },
+  },
 ]
