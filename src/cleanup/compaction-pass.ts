@@ -168,11 +168,15 @@ export class CompactionPass {
     const cleaner = new GroupCleaner(this.#context, round, segments, sieve, () =>
       this.#createWriter(first),
     )
-    const { changes } = this.#partition
+    const { changes, visible } = this.#partition
     try {
       await cleaner.clean()
       await this.#context.pace(0)
-      if (cleaner.writer !== undefined) await changes.replace(cleaner.writer.segment, segments)
+      if (cleaner.writer !== undefined) {
+        await changes.replace(cleaner.writer.segment, segments)
+        const end = group.at(-1)?.nextOffset ?? first.baseOffset
+        visible.compacted(first.baseOffset, end, cleaner.aborted)
+      }
     } catch (error) {
       if (cleaner.writer !== undefined) await changes.discard(cleaner.writer.segment)
       throw goneOr(error, segments)

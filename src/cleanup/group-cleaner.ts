@@ -69,6 +69,11 @@ export class GroupCleaner {
     this.#filter = new BatchFilter(round, (transaction) => this.#aborted.push(transaction))
   }
 
+  /** The aborted transactions whose marker lies in the group, and of which batches are left. */
+  get aborted(): readonly AbortedTransaction[] {
+    return this.#aborted
+  }
+
   /**
    * Goes through the group. Afterwards `writer` has what takes its place, all of it on the disk; a segment by itself of which all stays is
    * left as it is, without one. Rejects with a `DamageFoundError` at damage.

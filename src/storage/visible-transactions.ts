@@ -123,8 +123,23 @@ export class VisibleTransactions {
 
   /** What lies below the offset is gone. */
   forgetBelow(offset: number): void {
+    this.#keepAborted(({ lastOffset }) => lastOffset >= offset)
+  }
+
+  /**
+   * A compaction has written anew what lies in [start, end), and of the transactions whose abort marker is there has left batches of these alone. Who has
+   * read before what it was made of has to read again: see `PageDecoder`.
+   */
+  compacted(start: number, end: number, left: readonly AbortedTransaction[]): void {
+    const markers = new Set(left.map(({ lastOffset }) => lastOffset))
+    this.#keepAborted(({ lastOffset }) => {
+      return lastOffset < start || lastOffset >= end || markers.has(lastOffset)
+    })
+  }
+
+  #keepAborted(isKept: (transaction: AbortedTransaction) => boolean): void {
     for (const [producerId, of] of this.#aborted) {
-      const kept = of.filter(({ lastOffset }) => lastOffset >= offset)
+      const kept = of.filter(isKept)
       if (kept.length === 0) this.#aborted.delete(producerId)
       else if (kept.length < of.length) this.#aborted.set(producerId, kept)
     }

@@ -108,7 +108,7 @@ export class PageDecoder implements ReadPage {
   /** It is a batch that gives no records to this reader. */
   #passes(header: BatchHeader): boolean {
     if (header.isControl || this.#isAborted(header)) this.#pass(header)
-    else if (this.#isGone(header)) this.#at = this.#page.end
+    else if (this.#isGone(header) || this.#isReplaced(header)) this.#at = this.#page.end
     else return false
     return true
   }
@@ -126,6 +126,11 @@ export class PageDecoder implements ReadPage {
     if (this.records.length > 0) return true
     const { name, logStartOffset, logEndOffset } = this.#log
     throw new OffsetOutOfRangeError(name, this.#request.offset, logStartOffset, logEndOffset)
+  }
+
+  /** A compaction has written it anew since the page was read, and what it has taken is not known to be aborted any more: it is read again. */
+  #isReplaced({ isTransactional }: BatchHeader): boolean {
+    return isTransactional && this.#request.withAborted !== true && this.#page.segment.isRetired
   }
 
   /** False where it takes long, or this turn has. */
