@@ -4,7 +4,8 @@ const FIRST_BYTES = 256
 
 /** Writes what `ByteReader` reads: big-endian integers, strings and bytes behind their length, -1 for null. */
 export class ByteWriter {
-  #bytes = Buffer.allocUnsafeSlow(FIRST_BYTES)
+  // Of the pool: what it comes to is copied out of it.
+  #bytes: Buffer = Buffer.allocUnsafe(FIRST_BYTES)
   #length = 0
 
   int8(value: number): void {
