@@ -17,6 +17,7 @@ import type {
 import type { LogCore } from './log-core.ts'
 import { Producing } from './producing.ts'
 import type { Session } from './session.ts'
+import { stateTopic } from './transactions.ts'
 
 /** A log as its producers and transactions see it. */
 export class TransactionAccess implements TransactionContext, ProducerContext {
@@ -115,8 +116,10 @@ class OffsetsOfLog implements OffsetsAccess {
     refuse: () => void,
     section: (held: readonly HeldWrite[]) => Promise<R>,
   ): Promise<R> {
-    const store = await this.#core.groups.writable()
-    const { topics } = this.#core
+    const { groups, topics } = this.#core
+    const store = await groups.writable()
+    // Before offsets are held: a deletion of a topic keeps others from being made until they are not.
+    await stateTopic(topics)
     return await store.inTransaction(commits, refuse, (held) =>
       section(
         held.map((each) => {

@@ -24,6 +24,14 @@ export const TRANSACTIONS_DECLARATION: ResolvedDeclaration = resolveDeclaration(
   },
 )
 
+/** `__transaction_state`, which is made where it is not there. */
+export async function stateTopic(topics: TopicRegistry): Promise<Topic> {
+  const known = topics.find(TRANSACTIONS_TOPIC)
+  if (known !== undefined) return known
+  await topics.create(TRANSACTIONS_DECLARATION)
+  return topics.get(TRANSACTIONS_TOPIC)
+}
+
 export interface TransactionsOptions {
   readonly topics: TopicRegistry
   readonly groups: GroupOffsets
@@ -45,10 +53,7 @@ export function transactionsOf(given: TransactionsOptions): TransactionCoordinat
       partitions: () => topics.partitions(),
     },
     stateLogs: () => topic()?.partitions,
-    makeStateLogs: async () => {
-      await topics.create(TRANSACTIONS_DECLARATION)
-      return topics.get(TRANSACTIONS_TOPIC).partitions
-    },
+    makeStateLogs: async () => (await stateTopic(topics)).partitions,
     isThere: (log) => topics.isThere(log),
     offsetsDecided: (producerId, outcome) => groups.loaded?.endTransaction(producerId, outcome),
   })
