@@ -2,7 +2,8 @@
  * Transactions without a name that are committed in the same turn of the event loop go to the log as one: a batch of all of them in each partition,
  * one decision, one marker a partition. Each is seen whole or not at all, as all of them are.
  *
- * Two of them may be on their way, so that the data of one is written while the other is decided; who comes meanwhile goes together with the next.
+ * Two of them may be on their way, so that the data of one is written while the other is decided; who comes meanwhile goes together with the next. One that is
+ * decided, and whose markers wait for room, keeps nobody.
  *
  * What fails all of them because of one (its topic is being deleted, its partition has failed) is aborted, and each is then committed by itself. Where nobody
  * knows how it ended, or there is no room on the disk, all are told so.
@@ -81,7 +82,7 @@ export class JointCommits {
     this.#schedule()
   }
 
-  /** Resolves when all that were called to commit have ended. */
+  /** Resolves when all that were called to commit have ended, or wait for room. */
   idle(): Promise<void> {
     if (this.#underWay === 0 && this.#waiting.length === 0) return Promise.resolve()
     this.#onIdle ??= new Deferred()
@@ -98,7 +99,10 @@ export class JointCommits {
   #beginNext(): void {
     const joint = this.#waiting.shift() as JointCommit
     this.#underWay += 1
+    let isUnderWay = true
     const ended = (): void => {
+      if (!isUnderWay) return
+      isUnderWay = false
       this.#underWay -= 1
       if (this.#waiting.length > 0) this.#schedule()
       else if (this.#underWay === 0) this.#onIdle?.resolve()
@@ -128,7 +132,8 @@ export class JointCommits {
     }
     let run: OpenTransaction
     try {
-      run = producer.begin({ timeoutMs: undefined, durability: joint.durability })
+      const { durability } = joint
+      run = producer.begin({ timeoutMs: undefined, durability, onStalled: ended })
     } catch (error) {
       joint.failed(asError(error), 'aborted')
       end()

@@ -403,6 +403,7 @@ export class TransactionRun implements OpenTransaction, UnderWay, MarkerListener
       this.#aborting?.resolve()
     }
     this.#end?.resolve()
+    this.#options.onStalled?.()
     this.#host.stalled(decided, error)
   }
 

@@ -33,6 +33,8 @@ export interface BeginOptions {
   readonly timeoutMs: number | undefined
   /** Undefined: the log's, and `'disk'` where one of the topics is. */
   readonly durability: Durability | undefined
+  /** Told, maybe again and again, that it is decided and its markers wait for room. */
+  readonly onStalled?: () => void
 }
 
 export interface UnnamedOptions extends BeginOptions {
