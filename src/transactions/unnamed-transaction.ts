@@ -23,6 +23,8 @@ export interface UnnamedHost extends Producers {
   /** Of the log. */
   readonly durability: Durability
   readonly joint: JointCommits
+  /** It commits by itself, or a producer is made for it: the log's close waits for that. */
+  goesAlone(work: Promise<unknown>): void
   /** It takes nothing more. */
   gone(transaction: UnnamedTransaction): void
 }
@@ -109,12 +111,13 @@ export class UnnamedTransaction implements OpenTransaction, JoinedTransaction {
   }
 
   async abort(): Promise<void> {
-    const isOpen = this.#phase === 'open' || this.#phase === 'aborted'
-    if (this.#own === undefined && !isOpen) throw this.#gone('cannot be aborted')
+    const isOver = !['open', 'aborting', 'aborted'].includes(this.#phase)
+    if (this.#own === undefined && isOver) throw this.#gone('cannot be aborted')
     this.#leave()
+    if (this.#phase === 'open') this.#phase = 'aborting'
     const own = this.#own ?? (await this.#making?.catch(() => undefined))
     if (own !== undefined) await own.abort().finally(() => this.#giveBack())
-    else if (this.#phase === 'open') this.#end('aborted')
+    else if (this.#phase === 'aborting') this.#end('aborted')
   }
 
   /** Gives it up where it is not being committed. */
@@ -147,6 +150,7 @@ export class UnnamedTransaction implements OpenTransaction, JoinedTransaction {
   /** Commits it under a producer of its own. */
   parted(writes: readonly TransactionWrite[]): void {
     const committing = this.#committing as Deferred<readonly Appended[]>
+    this.#host.goesAlone(committing.promise)
     const commit = (own: OpenTransaction): void => {
       const committed = own.commit(writes).finally(() => this.#giveBack())
       committed.then(committing.resolve, committing.reject)
@@ -166,6 +170,7 @@ export class UnnamedTransaction implements OpenTransaction, JoinedTransaction {
     const producer = this.#host.take()
     if (!(producer instanceof Promise)) return this.#beginOf(producer)
     this.#making = producer.then((made) => this.#beginOf(made))
+    this.#host.goesAlone(this.#making)
     return this.#making
   }
 

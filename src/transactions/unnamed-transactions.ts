@@ -16,6 +16,8 @@ export class UnnamedTransactions implements UnnamedHost {
   readonly joint: JointCommits
   readonly #host: Host
   readonly #open = new Set<UnnamedTransaction>()
+  /** What is under way without others; the close waits for it. */
+  readonly #alone = new Set<Promise<unknown>>()
   /** Those that were begun in this turn: most have ended by its end, and need no timer. */
   #untimed: UnnamedTransaction[] = []
   readonly #timeTask = (): void => {
@@ -57,13 +59,21 @@ export class UnnamedTransactions implements UnnamedHost {
     this.#open.delete(transaction)
   }
 
+  goesAlone(work: Promise<unknown>): void {
+    const forget = (): void => void this.#alone.delete(work)
+    this.#alone.add(work)
+    work.then(forget, forget)
+  }
+
   /** Those that are open are aborted; who waits for that is who has begun them. */
   end(reason: LogError): void {
     for (const transaction of [...this.#open]) void transaction.end(reason).catch(() => {})
   }
 
-  /** Resolves when those that were called to commit have ended. */
-  committed(): Promise<void> {
-    return this.joint.idle()
+  /** Resolves when those that were called to commit have ended, and no producer is being made for one. */
+  async committed(): Promise<void> {
+    await this.joint.idle()
+    // Those whose joint commit was aborted are among them by now.
+    while (this.#alone.size > 0) await Promise.allSettled(this.#alone)
   }
 }

@@ -225,6 +225,72 @@ suite('transactions that are committed in one turn', () => {
     assert.ok((await outcomes(committing)).every((each) => typeof each === 'object'))
     assert.deepEqual(await valuesIn(await open(place), 'b'), expected('b', NUMBERS))
   })
+
+  onDiskAndInMemory('are waited for by a close where they go on by themselves', async (place) => {
+    const log = await open(place, { topics: { ...TOPICS.topics, gone: { value: 'string' } } })
+    const transactions = await begun(log)
+    await transactions[3]?.produce('gone', { value: 'x' })
+    await log.deleteTopic('gone')
+    const told = outcomes(transactions.map((tx) => tx.commit()))
+    await log.close()
+    assert.ok((await told).every((each, n) => (typeof each === 'string') === (n === 3)))
+    const others = NUMBERS.filter((n) => n !== 3)
+    assert.deepEqual(await valuesIn(await open(place), 'b'), expected('b', others))
+  })
+
+  onDiskAndInMemory('are waited for by a close where they have conditions', async (place) => {
+    const log = await open(place)
+    const tx = await log.beginTransaction()
+    await tx.produce('a', { value: 'a0' }, { partition: 0, expectedOffset: 0 })
+    await tx.produce('b', { value: 'b0' })
+    const told = outcomes([tx.commit()])
+    await log.close()
+    assert.equal(typeof (await told)[0], 'object')
+    assert.deepEqual(await valuesIn(await open(place), 'b'), ['b0'])
+  })
+
+  onDiskAndInMemory(
+    'for a group, and before all others, end while a topic is being deleted',
+    async (place) => {
+      const log = await open(place, { topics: { ...TOPICS.topics, gone: { value: 'string' } } })
+      const transactions = await begun(log)
+      const offset = { topic: 'a', partition: 0, offset: 0 }
+      for (const tx of transactions) await tx.commitOffset('readers', offset)
+      const deleting = log.deleteTopic('gone')
+      const told = await outcomes(transactions.map((tx) => tx.commit()))
+      await deleting
+      assert.ok(told.every((each) => typeof each === 'object'))
+    },
+  )
+
+  onDiskAndInMemory('do not wait for those whose markers wait for room', async (place) => {
+    const log = await open(place, { topics: { ...TOPICS.topics, c: { value: 'string' } } })
+    for (const topic of ['a', 'b', 'c']) {
+      await log.transaction((tx) => tx.produce(topic, { value: 'before' }))
+    }
+    let writes = 0
+    place.fileSystem.rule = ({ name, path }) => {
+      if (name !== 'write' || !/b-0.*\.log$/.test(path)) return undefined
+      writes += 1
+      return writes % 2 === 0 ? systemError('ENOSPC') : undefined
+    }
+    const stalled: Promise<void>[] = []
+    for (let n = 0; n < 3; n += 1) {
+      const both = log.transaction(async (tx) => {
+        await tx.produce('a', { value: `a${n}` })
+        await tx.produce('b', { value: `b${n}` })
+      })
+      stalled.push(both)
+      await eventually(() => writes === 2 * n + 2)
+    }
+    await log.transaction((tx) => tx.produce('c', { value: 'beside' }))
+    assert.deepEqual(await valuesIn(log, 'c'), ['before', 'beside'])
+    assert.deepEqual(await valuesIn(log, 'a'), ['before'])
+    place.fileSystem.rule = undefined
+    await place.clock.advance(1000)
+    await Promise.all(stalled)
+    assert.deepEqual(await valuesIn(log, 'a'), ['before', 'a0', 'a1', 'a2'])
+  })
 })
 
 suite('the time of a transaction', () => {
@@ -241,5 +307,15 @@ suite('the time of a transaction', () => {
     await eventually(() => tx.state === 'aborted')
     await assert.rejects(tx.commit(), codeOf('TRANSACTION_ABORTED'))
     assert.deepEqual(await valuesIn(log, 'a'), ['1', '2'])
+  })
+
+  onDiskAndInMemory('is watched no more where it has ended before its turn', async (place) => {
+    const log = await open(place, { maxTransactionBytes: 1000 })
+    const tx = await log.beginTransaction()
+    const writing = Promise.allSettled([tx.produce('a', { value: 'x'.repeat(2000) })])
+    await log.close()
+    await writing
+    assert.equal(tx.state, 'aborted')
+    assert.equal(place.clock.pendingTimers, 0)
   })
 })
