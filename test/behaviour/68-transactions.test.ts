@@ -591,6 +591,18 @@ suite('more than maxTransactionBytes', () => {
   )
 })
 
+/** Commits a record in two topics. */
+async function write(tx: Transaction, value: string): Promise<void> {
+  void tx.produce('a', { value }, P0)
+  void tx.produce('b', { value })
+  await tx.commit()
+}
+
+function refuseDecisions(place: Place): void {
+  place.fileSystem.rule = ({ name, path }) =>
+    name === 'sync' && /__transaction_state-0.*\.log$/.test(path) ? systemError('EIO') : undefined
+}
+
 suite('what the disk refuses', () => {
   onDiskAndInMemory('aborts all of it, and is told by the commit', async (place) => {
     const log = await open(place)
@@ -641,6 +653,44 @@ suite('what the disk refuses', () => {
       assert.deepEqual(await seen(log), [['1'], [], ['1']])
     },
   )
+
+  onDiskAndInMemory('leaves it unknown where it is the sync that decides', async (place) => {
+    const log = await open(place)
+    // The first decision makes the topic that they are in.
+    await write(await log.beginTransaction(), '0')
+    // So that there is a producer that need not be made.
+    await log.flush()
+    const tx = await log.beginTransaction()
+    await tx.commitOffset('g', { topic: 'a', ...P0, offset: 1 })
+    refuseDecisions(place)
+    await assert.rejects(write(tx, '1'), codeOf('STORAGE_FAILED'))
+    place.fileSystem.rule = undefined
+    assert.equal(tx.state, 'unknown')
+    await assert.rejects(tx.abort(), codeOf('STORAGE_FAILED'))
+    await tx[Symbol.asyncDispose]()
+    assert.deepEqual(await seen(log), [['0'], [], ['0']])
+    assert.deepEqual(await log.committedOffsets('g'), [])
+    // The next open finds the decision, as it was written.
+    const again = await open(await place.killed())
+    assert.deepEqual(await seen(again), [['0', '1'], [], ['0', '1']])
+    assert.equal((await again.committedOffsets('g'))[0]?.offset, 1)
+  })
+
+  onDiskAndInMemory('leaves all unknown that were to be decided together', async (place) => {
+    const log = await open(place)
+    await write(await log.beginTransaction(), '0')
+    // So that there is a producer that need not be made.
+    await log.flush()
+    const all = [await log.beginTransaction(), await log.beginTransaction()]
+    refuseDecisions(place)
+    const committing = all.map((tx, n) => write(tx, `${n + 1}`))
+    for (const each of committing) await assert.rejects(each, codeOf('STORAGE_FAILED'))
+    place.fileSystem.rule = undefined
+    for (const { state } of all) assert.equal(state, 'unknown')
+    assert.deepEqual(await seen(log), [['0'], [], ['0']])
+    const again = await open(await place.killed())
+    assert.deepEqual(await seen(again), [['0', '1', '2'], [], ['0', '1', '2']])
+  })
 
   onDiskAndInMemory('is not answered before it is on the disk', async (place) => {
     const log = await open(place)
