@@ -272,11 +272,7 @@ export class TransactionCoordinator
   }
 
   #isExpired(identity: Identity): boolean {
-    const { state, failure, isBusy, isSettled } = identity
-    // Of what has failed the next open has to know.
-    if (failure !== undefined || isBusy || !isSettled || !isIdle(state)) return false
-    const usedMs = Math.max(identity.usedMs, state.lastUpdateTimestamp)
-    return this.clock.now() - usedMs > this.#options.transactionalIdExpirationMs
+    return identity.idleMs(this.clock.now()) > this.#options.transactionalIdExpirationMs
   }
 
   async #forget(identity: Identity): Promise<void> {

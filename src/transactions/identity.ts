@@ -44,6 +44,13 @@ export class Identity {
     this.state = state
   }
 
+  /** How long nobody has used it; -1 while it is in use, or where the next open has to know of it. */
+  idleMs(now: number): number {
+    const { failure, isBusy, isSettled, state } = this
+    if (failure !== undefined || isBusy || !isSettled || !isIdle(state)) return -1
+    return now - Math.max(this.usedMs, state.lastUpdateTimestamp)
+  }
+
   /** It can begin nothing yet. */
   get isBusy(): boolean {
     return this.run !== undefined || this.waiting > 0 || this.#isStoring
