@@ -18,7 +18,7 @@ const SEED = Number(process.env['BROKERLESS_SEED'] ?? Date.now() % 2 ** 31)
 /** All scenarios at all of their operations take minutes: otherwise only the first one has all of them. */
 const ROUNDS = Number(process.env['BROKERLESS_ROUNDS'] ?? 200)
 const isWhole = ROUNDS >= 1000
-const OTHERS_STRIDE = 24
+const OTHERS_STRIDE = 35
 /** Of the cuts: those in whose recovery the power is cut again. */
 const AGAIN_STRIDE = isWhole ? 1 : 3
 /** Random outcomes of each crash. */
