@@ -61,10 +61,11 @@ export class JointCommits {
     this.#producers = producers
   }
 
-  /** Writes that this takes: without conditions, and with all timestamps or none. */
+  /** Writes that this takes: without conditions, with all timestamps or none, and not to be refused whatever they are. */
   static takes(writes: readonly TransactionWrite[]): boolean {
-    return writes.every(({ expectedOffset, set }) => {
-      return expectedOffset === -1 && set.timestamps?.includes(undefined) !== true
+    return writes.every(({ log, expectedOffset, set }) => {
+      if (expectedOffset !== -1 || log.failure !== undefined) return false
+      return set.timestamps?.includes(undefined) !== true
     })
   }
 

@@ -119,6 +119,27 @@ suite('transactions that are committed in one turn', () => {
     assert.equal(transactions[3]?.state, 'aborted')
   })
 
+  onDiskAndInMemory('are not aborted for one whose partition has failed before', async (place) => {
+    const log = await open(place)
+    place.fileSystem.rule = ({ name, path }) =>
+      name === 'write' && path.includes('b-0') ? systemError('EIO') : undefined
+    await assert.rejects(log.produce('b', { value: 'x' }), codeOf('STORAGE_FAILED'))
+    place.fileSystem.rule = undefined
+    const both = (await begun(log))[0] as Transaction
+    const committing = [both.commit()]
+    for (const value of expected('a', NUMBERS)) {
+      const tx = await log.beginTransaction()
+      await tx.produce('a', { value })
+      committing.push(tx.commit())
+    }
+    const [refused, ...others] = await outcomes(committing)
+    assert.equal(refused, 'STORAGE_FAILED')
+    assert.ok(others.every((each) => typeof each === 'object'))
+    assert.deepEqual(await valuesIn(log, 'a'), expected('a', NUMBERS))
+    // The one that is refused has a record and a marker of its own; the others share theirs.
+    assert.equal(await endOf(log, 'a'), 2 + COUNT + 1)
+  })
+
   onDiskAndInMemory('go on without one whose condition does not hold', async (place) => {
     const log = await open(place)
     const transactions = await begun(log)
