@@ -157,8 +157,12 @@ function expectLittleRebuilt({ clean, partitions }: RecoveryReport, written: str
   }
 }
 
-/** A few calls of ours to every partition, and a compaction where it is ours. */
-async function goOn(log: ByteLog, random: () => number): Promise<OurView> {
+/** A few calls of ours to every partition, and a compaction where it is ours. The view is of what the close has left: it stores what is over of transactions. */
+async function goOnAndClose(
+  log: ByteLog,
+  directory: string,
+  random: () => number,
+): Promise<OurView> {
   for (const [topic, { ourCompaction = {} }] of OURS_TO_COMPACT) {
     await log.alterTopic(topic, ourCompaction)
     await log.compact(topic)
@@ -171,7 +175,8 @@ async function goOn(log: ByteLog, random: () => number): Promise<OurView> {
       }
     }
   }
-  return viewOf(log, random)
+  await log.close()
+  return await viewBeside(directory, random)
 }
 
 /** All that producers were told is written is there, and nothing that they have not sent. */
@@ -257,8 +262,7 @@ test(`what a broker writes opens here, closed and killed (seed ${SEED})`, async 
   )
   assert.ok(log.recovery.transactions.length > 0)
   assert.deepEqual(view.groups, groups)
-  view = await goOn(log, random)
-  await log.close()
+  view = await goOnAndClose(log, broker.data, random)
 
   await broker.start()
   await expectKafkasViewIs(judge, view, deleted)
@@ -284,11 +288,10 @@ test(`what a broker writes opens here, closed and killed (seed ${SEED})`, async 
     writers.map(({ partition }) => partition),
   )
   expectStorm(await readLog(log), before, results)
-  view = await goOn(log, random)
+  view = await goOnAndClose(log, broker.data, random)
   // Ours are of a new epoch, above those of the broker.
   const { endOffset = 0 } = view.epochs['plain-0']?.at(-2) ?? {}
   assert.ok(endOffset > (before.get('plain-0')?.end ?? 0) && endOffset < endOf(view, 'plain-0'))
-  await log.close()
   const partitions = [...view.seen.keys()].map((name) => path.join(broker.data, name))
   const isCompacted = (file: string): boolean => file.includes('/compacted-')
   const dump = await dumpDirectories(
