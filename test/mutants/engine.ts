@@ -43,6 +43,8 @@ interface TestRun {
 
 /** What a test run needs of the repository; node_modules is linked. */
 const COPIED = ['src', 'test', 'scripts', 'package.json', 'tsconfig.json']
+/** So many tests run at a time. */
+const COPIES = 2
 const TEST_TIMEOUT_MS = 120_000
 /** A run of one test file that has not ended by then is ended. */
 const RUN_TIMEOUT_MS = 150_000
@@ -109,17 +111,33 @@ function runTest(copy: string, killedBy: Mutant['killedBy']): Promise<TestRun> {
 }
 
 /** Throws unless every named test passes without a change: else its failing would say nothing. */
-export async function checkBaseline(copy: string, mutants: readonly Mutant[]): Promise<void> {
-  const seen = new Set<string>()
-  for (const { killedBy } of mutants) {
-    const id = `${killedBy.file} › ${killedBy.test}`
-    if (seen.has(id)) continue
-    seen.add(id)
+export async function checkBaseline(
+  copies: readonly string[],
+  mutants: readonly Mutant[],
+): Promise<void> {
+  const tests = new Map(mutants.map(({ killedBy }) => [idOf(killedBy), killedBy]))
+  await inEach(copies, tests.values(), async (copy, killedBy) => {
     const run = await runTest(copy, killedBy)
-    if (!run.passed.has(killedBy.test)) {
-      throw new Error(`without any change this test does not pass: ${id}\n${run.output}`)
-    }
-  }
+    if (run.passed.has(killedBy.test)) return
+    const id = idOf(killedBy)
+    throw new Error(`without any change this test does not pass: ${id}\n${run.output}`)
+  })
+}
+
+const idOf = ({ file, test }: Mutant['killedBy']): string => `${file} › ${test}`
+
+/** Does the work on the items, one at a time in each copy. */
+async function inEach<T>(
+  copies: readonly string[],
+  items: Iterable<T>,
+  work: (copy: string, item: T) => Promise<void>,
+): Promise<void> {
+  const left = [...items]
+  await Promise.all(
+    copies.map(async (copy) => {
+      for (let item = left.shift(); item !== undefined; item = left.shift()) await work(copy, item)
+    }),
+  )
 }
 
 /** Applies one mutant to the copy, runs its test, and takes the change back. */
@@ -150,18 +168,18 @@ export async function judgeAll(
   mutants: readonly Mutant[],
   tell: (outcome: Outcome) => void,
 ): Promise<Outcome[]> {
-  const copy = copyRepository(root)
+  const copies = Array.from({ length: COPIES }, () => copyRepository(root))
   try {
-    for (const mutant of mutants) mutate(readFileSync(path.join(copy, mutant.file), 'utf8'), mutant)
-    await checkBaseline(copy, mutants)
+    for (const mutant of mutants) mutate(readFileSync(path.join(root, mutant.file), 'utf8'), mutant)
+    await checkBaseline(copies, mutants)
     const outcomes: Outcome[] = []
-    for (const mutant of mutants) {
+    await inEach(copies, mutants, async (copy, mutant) => {
       const outcome = await judge(copy, mutant)
       outcomes.push(outcome)
       tell(outcome)
-    }
+    })
     return outcomes
   } finally {
-    rmSync(copy, { recursive: true, force: true })
+    for (const copy of copies) rmSync(copy, { recursive: true, force: true })
   }
 }
