@@ -6,6 +6,7 @@ import { fileURLToPath } from 'node:url'
 
 export const ROOT = path.resolve(path.dirname(fileURLToPath(import.meta.url)), '../..')
 const REPORTER = new URL('reporter.mjs', import.meta.url).href
+const TYPESCRIPT = new URL('typescript.mjs', import.meta.url).href
 /** The longest that one test file may take: the crash rounds are the slowest. */
 const FILE_TIMEOUT_MS = 15 * 60 * 1000
 
@@ -30,7 +31,7 @@ export async function runTests(
   { options = [], env = {}, timeoutMs = FILE_TIMEOUT_MS, concurrency = 2 } = {},
 ) {
   if (files.length === 0) throw new Error('no test file matches')
-  const args = ['--import', 'tsx', '--test', `--test-concurrency=${concurrency}`]
+  const args = ['--import', TYPESCRIPT, '--test', `--test-concurrency=${concurrency}`]
   args.push(`--test-timeout=${timeoutMs}`)
   args.push(
     `--test-reporter=${REPORTER}`,

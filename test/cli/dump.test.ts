@@ -12,6 +12,7 @@ import { ran } from '../support/command-line.ts'
 import { fixtureDirectory } from '../support/fixtures.ts'
 import { Inspected } from '../support/inspected.ts'
 import { segmentFile } from '../support/kafka-files.ts'
+import { TYPESCRIPT } from '../support/typescript.ts'
 
 const START_MS = Date.UTC(2026, 0, 1)
 const MAIN = fileURLToPath(new URL('../../src/cli/main.ts', import.meta.url))
@@ -199,7 +200,7 @@ test('as a process: all through a pipe, and in quiet where its reader goes', asy
   assert.deepEqual(await ran(['dump', '--json', file]), { exitCode, stdout, stderr: '' })
   const large = path.join(fixtureDirectory('plain'), 'orders-0', segmentFile(0))
   const files = Array.from({ length: 20 }, () => large)
-  const child = spawn(process.execPath, ['--import', 'tsx', MAIN, 'dump', '--full', ...files])
+  const child = spawn(process.execPath, ['--import', TYPESCRIPT, MAIN, 'dump', '--full', ...files])
   let errors = ''
   child.stderr.on('data', (chunk) => {
     errors += chunk

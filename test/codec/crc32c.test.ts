@@ -6,6 +6,7 @@ import { promisify } from 'node:util'
 import fc from 'fast-check'
 import type { NativeCrc32c } from '../../src/codec/crc32c.ts'
 import { crc32c, createCrc32c, extendCrc32c } from '../../src/codec/crc32c.ts'
+import { TYPESCRIPT } from '../support/typescript.ts'
 
 const portable = createCrc32c()
 
@@ -86,7 +87,15 @@ const asUrl = (source: string): string => `data:text/javascript,${encodeURICompo
 test('without @node-rs/crc32 the checksums are the same, and that is told once through debug', async () => {
   const { stdout, stderr } = await promisify(execFile)(
     process.execPath,
-    ['--import', 'tsx', '--import', asUrl(BLOCK_NATIVE), '--input-type=module', '--eval', COMPUTE],
+    [
+      '--import',
+      TYPESCRIPT,
+      '--import',
+      asUrl(BLOCK_NATIVE),
+      '--input-type=module',
+      '--eval',
+      COMPUTE,
+    ],
     { env: { ...process.env, DEBUG: 'brokerless:codec', DEBUG_COLORS: '0' } },
   )
   const bytes = Buffer.alloc(100_000, 3)

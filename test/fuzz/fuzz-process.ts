@@ -4,6 +4,7 @@ import { fork } from 'node:child_process'
 import { mkdtempSync, readFileSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import path from 'node:path'
+import { TYPESCRIPT } from '../support/typescript.ts'
 import type {
   CheckRequest,
   Failure,
@@ -93,7 +94,7 @@ export class FuzzProcess {
     const child = fork(WORKER, [this.#targetsModule, this.#progressFile, `${residentBytes}`], {
       cwd: ROOT,
       env,
-      execArgv: ['--import', 'tsx', `--max-old-space-size=${heapMegabytes}`],
+      execArgv: ['--import', TYPESCRIPT, `--max-old-space-size=${heapMegabytes}`],
       serialization: 'advanced',
       stdio: ['ignore', 'ignore', 'pipe', 'ipc'],
     })

@@ -12,6 +12,7 @@ import {
 } from 'node:fs'
 import { tmpdir } from 'node:os'
 import path from 'node:path'
+import { TYPESCRIPT } from '../support/typescript.ts'
 
 /** One change to one source file, and the test that must notice it. */
 export interface Mutant {
@@ -81,7 +82,7 @@ function escapedPattern(name: string): string {
 
 /** Runs one named test of one file in a copy. */
 function runTest(copy: string, killedBy: Mutant['killedBy']): Promise<TestRun> {
-  const args = ['--import', 'tsx', '--test', `--test-timeout=${TEST_TIMEOUT_MS}`]
+  const args = ['--import', TYPESCRIPT, '--test', `--test-timeout=${TEST_TIMEOUT_MS}`]
   args.push(
     `--test-name-pattern=${escapedPattern(killedBy.test)}`,
     `--test-reporter=${REPORTER}`,

@@ -1,6 +1,7 @@
 // Child processes that run a module of test/support to its own end.
 import { execFile } from 'node:child_process'
 import { fileURLToPath } from 'node:url'
+import { TYPESCRIPT } from './typescript.ts'
 
 export interface ChildResult {
   readonly stdout: string
@@ -17,7 +18,7 @@ export function runChild(module: string, args: readonly string[]): Promise<Child
   return new Promise((resolve) => {
     execFile(
       process.execPath,
-      ['--import', 'tsx', file, ...args],
+      ['--import', TYPESCRIPT, file, ...args],
       { timeout: LONGEST_MS },
       (error, stdout, stderr) => {
         const code = error === null ? 0 : typeof error.code === 'number' ? error.code : -1

@@ -2,6 +2,7 @@
 import { execFile } from 'node:child_process'
 import { fileURLToPath } from 'node:url'
 import type { Ran } from './command-line.ts'
+import { TYPESCRIPT } from './typescript.ts'
 
 const MAIN = fileURLToPath(new URL('../../src/cli/main.ts', import.meta.url))
 /** How long a command may take before it is killed: far longer than any does. */
@@ -12,7 +13,7 @@ export function ranAsProcess(args: readonly string[]): Promise<Ran> {
   return new Promise((resolve) => {
     execFile(
       process.execPath,
-      ['--import', 'tsx', MAIN, ...args],
+      ['--import', TYPESCRIPT, MAIN, ...args],
       { timeout: LONGEST_MS, maxBuffer: 2 ** 28 },
       (error, stdout, stderr) => {
         const exitCode = error === null ? 0 : typeof error.code === 'number' ? error.code : -1

@@ -3,6 +3,7 @@ import type { ChildProcess } from 'node:child_process'
 import { fork } from 'node:child_process'
 import { once } from 'node:events'
 import { fileURLToPath } from 'node:url'
+import { TYPESCRIPT } from './typescript.ts'
 
 export type LockCommand =
   | {
@@ -35,7 +36,7 @@ export class LockProcess implements AsyncDisposable {
   }
 
   static async start(): Promise<LockProcess> {
-    const made = new LockProcess(fork(SCRIPT, { execArgv: ['--import', 'tsx'] }))
+    const made = new LockProcess(fork(SCRIPT, { execArgv: ['--import', TYPESCRIPT] }))
     const first = await made.#answer()
     if (!('done' in first)) throw new Error('the child process did not start')
     return made

@@ -5,6 +5,7 @@ import { once } from 'node:events'
 import { fileURLToPath } from 'node:url'
 import type { Log, LogOptions } from '../../src/index.ts'
 import type { AfterHook } from './fixtures.ts'
+import { TYPESCRIPT } from './typescript.ts'
 
 const CHILD = fileURLToPath(new URL('./writer-child.ts', import.meta.url))
 
@@ -40,7 +41,7 @@ export class WriterProcess {
     options: LogOptions = {},
   ): Promise<WriterProcess> {
     const child = fork(CHILD, [directory, JSON.stringify(options)], {
-      execArgv: ['--import', 'tsx'],
+      execArgv: ['--import', TYPESCRIPT],
       stdio: ['ignore', 'inherit', 'inherit', 'ipc'],
     })
     t.after(async () => {
