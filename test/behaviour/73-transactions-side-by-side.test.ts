@@ -106,6 +106,22 @@ suite('transactions that are committed in one turn', () => {
     }
   })
 
+  onDiskAndInMemory('go on without one whose partition fails', async (place) => {
+    const log = await open(place, { topics: { ...TOPICS.topics, bad: { value: 'string' } } })
+    await log.transaction((tx) => tx.produce('a', { value: 'before' }))
+    const transactions = await begun(log)
+    await transactions[3]?.produce('bad', { value: 'x' })
+    place.fileSystem.rule = ({ name, path }) =>
+      name === 'write' && path.includes('bad-0') ? systemError('EIO') : undefined
+    const told = await outcomes(transactions.map((tx) => tx.commit()))
+    place.fileSystem.rule = undefined
+    assert.ok(told.every((each, n) => (each === 'STORAGE_FAILED') === (n === 3)))
+    const others = NUMBERS.filter((n) => n !== 3)
+    assert.deepEqual(await valuesIn(log, 'a'), ['before', ...expected('a', others)])
+    assert.deepEqual(await valuesIn(log, 'b'), expected('b', others))
+    assert.equal(transactions[3]?.state, 'aborted')
+  })
+
   onDiskAndInMemory('go on without one whose topic is gone', async (place) => {
     const log = await open(place, { topics: { ...TOPICS.topics, gone: { value: 'string' } } })
     const transactions = await begun(log)

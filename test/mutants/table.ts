@@ -337,7 +337,7 @@ export const MUTANTS: readonly Mutant[] = [
     replace: "else this.failed(error, 'aborted')",
     killedBy: {
       file: 'test/behaviour/73-transactions-side-by-side.test.ts',
-      test: 'go on without one whose topic is gone (in memory)',
+      test: 'go on without one whose partition fails (in memory)',
     },
   },
 ]
