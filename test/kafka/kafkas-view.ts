@@ -34,13 +34,14 @@ function timesFor({ records }: SeenPartition, random: () => number): number[] {
     least = Math.min(least, timestamp)
     greatest = Math.max(greatest, timestamp)
   }
-  times.push(Math.max(0, least - 1), least, greatest - 1, greatest, greatest + 1)
+  times.push(least - 1, least, greatest - 1, greatest, greatest + 1)
   while (times.length < TIMES) {
     const at = records[randomInteger(random, records.length)]?.timestamp ?? 0
     times.push(at - 1 + randomInteger(random, 3))
     times.push(least + randomInteger(random, greatest - least + 1))
   }
-  return times
+  // A record may be of the first millisecond, or of none.
+  return times.map((time) => Math.max(0, time))
 }
 
 /** By partition, the first offset for each of some times, asked of a log. */
