@@ -1,22 +1,11 @@
-/**
- * Transactions without a name that are committed in the same turn of the event loop go to the log as one: a batch of all of them in each partition,
- * one decision, one marker a partition. Each is seen whole or not at all, as all of them are.
- *
- * Two of them may be on their way, so that the data of one is written while the other is decided; who comes meanwhile goes together with the next. One that is
- * decided, and whose markers wait for room, keeps nobody.
- *
- * What fails all of them because of one (its topic is being deleted, its partition has failed) is aborted, and each is then committed by itself. Where nobody
- * knows how it ended, or there is no room on the disk, all are told so.
- */
-import { BATCH_HEADER_BYTES } from '../codec/batch.ts'
-import { CONTROL_BATCH_BYTES, encodedSizeBound } from '../codec/batch-encoder.ts'
+import { encodedSizeBound } from '../codec/batch-encoder.ts'
 import type { RecordSet } from '../codec/record-set.ts'
 import { LogError } from '../errors.ts'
-import { largestBatchBytes } from '../storage/batch-limit.ts'
 import type { PartitionLog } from '../storage/partition-log.ts'
-import type { Durability, RecordHeaders } from '../types.ts'
+import type { Durability } from '../types.ts'
 import { Deferred } from '../util/deferred.ts'
 import { asError } from '../util/error-code.ts'
+import { JoinedWrite } from './joined-write.ts'
 import type {
   Appended,
   OpenTransaction,
@@ -189,7 +178,7 @@ class JointCommit {
   }
 
   writes(): readonly TransactionWrite[] {
-    return [...this.#parts.values()]
+    return Array.from(this.#parts.values(), ({ write }) => write)
   }
 
   decided(appended: readonly Appended[]): void {
@@ -242,63 +231,27 @@ class JointCommit {
 }
 
 /** The records of all in one partition. */
-class JointBatch implements TransactionWrite {
-  readonly log: PartitionLog
-  readonly expectedOffset = -1
-  readonly compression: TransactionWrite['compression']
-  /** That of the first one, until there are more. */
-  set: RecordSet
+class JointBatch {
+  readonly write: JoinedWrite
   appended: Appended | undefined
-  #grown: GrowingSet | undefined
-  #bytes: number
 
   constructor(write: TransactionWrite) {
-    const { log, set, compression } = write
-    this.log = log
-    this.compression = compression
-    this.set = set
-    this.#bytes = BATCH_HEADER_BYTES + boundOf(write)
+    const { log, compression, set } = write
+    this.write = new JoinedWrite(log, compression, set, boundOf(write))
   }
 
   get count(): number {
-    return this.set.values.length
+    return this.write.set.values.length
   }
 
   takes(write: TransactionWrite): boolean {
-    const { set, compression } = write
-    if (compression !== this.compression) return false
-    if ((set.timestamps === undefined) !== (this.set.timestamps === undefined)) return false
-    const limit = largestBatchBytes(this.log.config, CONTROL_BATCH_BYTES)
-    return this.#bytes + boundOf(write) <= limit
+    const areTimed = write.set.timestamps !== undefined
+    if (areTimed !== (this.write.set.timestamps !== undefined)) return false
+    return this.write.takes(write.compression, boundOf(write))
   }
 
   add(write: TransactionWrite): void {
-    if (this.#grown === undefined) {
-      this.#grown = new GrowingSet()
-      this.#grown.add(this.set)
-      this.set = this.#grown
-    }
-    this.#grown.add(write.set)
-    this.#bytes += boundOf(write)
-  }
-}
-
-class GrowingSet implements RecordSet {
-  readonly keys: (string | Uint8Array | null)[] = []
-  readonly values: (Uint8Array | null)[] = []
-  headers: (RecordHeaders | undefined)[] | undefined
-  timestamps: (number | undefined)[] | undefined
-
-  add({ keys, values, headers, timestamps }: RecordSet): void {
-    const before = this.values.length
-    if (headers !== undefined) this.headers ??= new Array<undefined>(before).fill(undefined)
-    if (timestamps !== undefined) this.timestamps ??= []
-    for (let i = 0; i < values.length; i += 1) {
-      this.keys.push(keys[i] ?? null)
-      this.values.push(values[i] ?? null)
-      this.headers?.push(headers?.[i])
-      this.timestamps?.push(timestamps?.[i])
-    }
+    this.write.add(write.set, boundOf(write))
   }
 }
 

@@ -8,7 +8,7 @@ import { largestBatchBytes, requireFits } from '../../storage/batch-limit.ts'
 import type { PartitionLog } from '../../storage/partition-log.ts'
 import { hasPlainValue } from '../../topics/log-record.ts'
 import type { Topic } from '../../topics/topic.ts'
-import type { RecordHeaders } from '../../types.ts'
+import { JoinedWrite } from '../joined-write.ts'
 import type { TransactionWrite } from '../types.ts'
 import type { Consumed } from './seams.ts'
 
@@ -85,66 +85,15 @@ export interface OutputWrites {
 /** Gathers outputs into batches, in their order in each partition. */
 export function writesOf(outputs: readonly Output[]): OutputWrites {
   const before: TransactionWrite[] = []
-  const last = new Map<PartitionLog, Gathered>()
+  const last = new Map<PartitionLog, JoinedWrite>()
   for (const output of outputs) {
-    const { log, compression, bytes } = output
+    const { log, compression, set, bytes } = output
     const batch = last.get(log)
-    if (batch?.takes(compression, bytes) === true) batch.add(output)
+    if (batch?.takes(compression, bytes) === true) batch.add(set, bytes)
     else {
       if (batch !== undefined) before.push(batch)
-      last.set(log, new Gathered(output))
+      last.set(log, new JoinedWrite(log, compression, set, bytes))
     }
   }
   return { before, last: [...last.values()] }
-}
-
-/** An output as it is, or several that are joined. */
-class Gathered implements TransactionWrite {
-  readonly log: PartitionLog
-  readonly compression: Compression | undefined
-  readonly expectedOffset = -1
-  set: RecordSet
-  #joined: JoinedSet | undefined
-  #bytes: number
-
-  constructor({ log, compression, set, bytes }: Output) {
-    this.log = log
-    this.compression = compression
-    this.set = set
-    this.#bytes = BATCH_HEADER_BYTES + bytes
-  }
-
-  takes(compression: Compression | undefined, bytes: number): boolean {
-    const limit = largestBatchBytes(this.log.config, CONTROL_BATCH_BYTES)
-    return this.compression === compression && this.#bytes + bytes <= limit
-  }
-
-  add({ set, bytes }: Output): void {
-    if (this.#joined === undefined) {
-      this.#joined = new JoinedSet()
-      this.#joined.add(this.set)
-      this.set = this.#joined
-    }
-    this.#joined.add(set)
-    this.#bytes += bytes
-  }
-}
-
-class JoinedSet implements RecordSet {
-  readonly keys: (string | Uint8Array | null)[] = []
-  readonly values: (Uint8Array | null)[] = []
-  headers: (RecordHeaders | undefined)[] | undefined
-  timestamps: (number | undefined)[] | undefined
-
-  add({ keys, values, headers, timestamps }: RecordSet): void {
-    const before = this.values.length
-    if (headers !== undefined) this.headers ??= new Array<undefined>(before).fill(undefined)
-    if (timestamps !== undefined) this.timestamps ??= new Array<undefined>(before).fill(undefined)
-    for (let index = 0; index < values.length; index += 1) {
-      this.keys.push(keys[index] ?? null)
-      this.values.push(values[index] ?? null)
-      this.headers?.push(headers?.[index])
-      this.timestamps?.push(timestamps?.[index])
-    }
-  }
 }
