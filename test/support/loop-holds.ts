@@ -3,7 +3,7 @@ import assert from 'node:assert/strict'
 import { readFileSync } from 'node:fs'
 
 /** What holds the loop by itself does so each time; a collection of garbage may fall into one. */
-const ATTEMPTS = 5
+const ATTEMPTS = 20
 
 /** What this thread has run so far: another process, or a virtual machine's host, may have the processor at any time. Milliseconds. */
 function processorMs(): number {
