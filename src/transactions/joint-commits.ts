@@ -1,3 +1,13 @@
+/**
+ * Transactions without a name that are committed in the same turn of the event loop go to the log as one: a batch of all of them in each partition,
+ * one decision, one marker a partition. Each is seen whole or not at all, as all of them are.
+ *
+ * Two of them may be on their way, so that the data of one is written while the other is decided; who comes meanwhile goes together with the next. One that is
+ * decided, and whose markers wait for room, keeps nobody.
+ *
+ * What fails all of them because of one (its topic is being deleted, its partition fails) is aborted, and each is then committed by itself. What may be
+ * tried again (no room on the disk, a compression that has failed), and what nobody knows the end of, is told to all.
+ */
 import { encodedSizeBound } from '../codec/batch-encoder.ts'
 import type { RecordSet } from '../codec/record-set.ts'
 import { LogError } from '../errors.ts'

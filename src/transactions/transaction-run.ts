@@ -46,6 +46,8 @@
  * the producer is used no more, the promise rejects, and the next open finds out. So it is with the marker in one partition. After 2 there is no way back: a marker that has no room is tried again,
  * and readers see nothing of the transaction in any partition until all stand; where a partition has failed, the next open does it. A partition
  * whose topic was deleted meanwhile has nobody to be told, and the others go on without it.
+ *
+ * To all of this it is the same whether it is one transaction of a user's or several that are committed together (see `JointCommits`).
  */
 import type { LogError } from '../errors.ts'
 import { copyRecordSet } from '../storage/admission.ts'

@@ -56,36 +56,26 @@ const values = async (scene: Scene): Promise<unknown[][]> => [
 ]
 
 describe('before the commit point', () => {
-  test('a partition without room aborts all, and the same may be tried again', async () => {
-    const scene = await faulty()
-    const producer = await scene.core.transactions.init('payments', 60_000)
-    const mend = failWrites(scene.disk, 'a-1', 1, 'ENOSPC')
-    const writes = [writeTo(scene.log(0), 'x'), writeTo(scene.log(1), 'x')]
-    await assert.rejects(producer.begin(BEGIN).commit(writes), hasCode('DISK_FULL'))
-    assert.deepEqual(await values(scene), [['warm'], ['warm']])
-    mend()
-    await commitAll(producer, [scene.log(0), scene.log(1)], 'v')
-    assert.deepEqual(await values(scene), [
-      ['warm', 'v'],
-      ['warm', 'v'],
-    ])
-    await scene.core.close()
-  })
-
-  test('a decision without room aborts all', async () => {
-    const scene = await faulty()
-    const producer = await scene.core.transactions.init('payments', 60_000)
-    const mend = failWrites(scene.disk, '__transaction_state-0', 1, 'ENOSPC')
-    const writes = [writeTo(scene.log(0), 'x'), writeTo(scene.log(1), 'x')]
-    await assert.rejects(producer.begin(BEGIN).commit(writes), hasCode('DISK_FULL'))
-    mend()
-    await commitAll(producer, [scene.log(0), scene.log(1)], 'v')
-    assert.deepEqual(await values(scene), [
-      ['warm', 'v'],
-      ['warm', 'v'],
-    ])
-    await scene.core.close()
-  })
+  for (const [what, partition] of [
+    ['a partition', 'a-1'],
+    ['a decision', '__transaction_state-0'],
+  ] as const) {
+    test(`${what} without room aborts all, and the same may be tried again`, async () => {
+      const scene = await faulty()
+      const producer = await scene.core.transactions.init('payments', 60_000)
+      const mend = failWrites(scene.disk, partition, 1, 'ENOSPC')
+      const writes = [writeTo(scene.log(0), 'x'), writeTo(scene.log(1), 'x')]
+      await assert.rejects(producer.begin(BEGIN).commit(writes), hasCode('DISK_FULL'))
+      assert.deepEqual(await values(scene), [['warm'], ['warm']])
+      mend()
+      await commitAll(producer, [scene.log(0), scene.log(1)], 'v')
+      assert.deepEqual(await values(scene), [
+        ['warm', 'v'],
+        ['warm', 'v'],
+      ])
+      await scene.core.close()
+    })
+  }
 
   test('an abort that has no room for its markers is told at once, and they follow', async () => {
     const scene = await faulty()
